@@ -1,0 +1,1 @@
+"""Singer tap for patient text messages in MedChat and Swell CX."""

@@ -1,0 +1,275 @@
+"""From an answer's status and shape to what is done about it: the one table.
+
+An answer that is not what was asked for never becomes "no rows" (P3): it is asked for
+again where that can help, and otherwise ends the reading with one sentence. Sentences
+hold numbers, names of settings and the vendor's own error codes and parameter names;
+nothing else of a body, which may hold patient text.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import enum
+import json
+import re
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tap_medchat_swell.errors import InputRefused, PageTooLarge, VendorError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Action(enum.Enum):
+    """What helps against an answer that cannot be used."""
+
+    FAIL = "nothing: end with the sentence"
+    RETRY = "asking again a little later"
+    RETRY_BRIEFLY = "asking again twice: a proxy's page or a cut body may be gone by then"
+    WAIT = "waiting until the rate limit allows more, however often"
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """What the table needs to know of a vendor.
+
+    `advice` holds, for a status, what the user of the tap can do about it.
+    `parameters` are the names that may be repeated from an error body.
+    """
+
+    name: str
+    advice: Mapping[int, str] = field(default_factory=dict)
+    parameters: frozenset[str] = frozenset()
+
+
+RULES: dict[int, tuple[Action, str]] = {
+    400: (Action.FAIL, "refused the request as malformed"),
+    401: (Action.FAIL, "refused the credentials"),
+    403: (Action.FAIL, "refused access"),
+    404: (Action.FAIL, "knows no such address"),
+    406: (Action.FAIL, "does not offer the version that was asked for"),
+    408: (Action.RETRY, "gave up waiting for the request"),
+    409: (Action.RETRY_BRIEFLY, "reported a conflict"),
+    415: (Action.FAIL, "does not offer the version that was asked for"),
+    422: (Action.FAIL, "refused a parameter"),
+    425: (Action.RETRY, "asked for the request later"),
+    429: (Action.WAIT, "limits the rate of requests"),
+}
+RULE_BY_CLASS: dict[int, tuple[Action, str]] = {
+    1: (Action.RETRY_BRIEFLY, "sent an interim answer only"),
+    2: (Action.RETRY_BRIEFLY, "sent an answer without data"),
+    3: (Action.FAIL, "redirected the request, which is never followed"),
+    4: (Action.FAIL, "refused the request"),
+    5: (Action.RETRY, "failed to answer"),
+}
+OK = 200
+NO_CONTENT = 204
+
+
+class Unusable(Exception):
+    """An answer, or the lack of one, that cannot be used as it is.
+
+    `wait` is how many seconds the vendor asked for; `error` is what to raise when
+    nothing (more) is done about it.
+    """
+
+    def __init__(self, action: Action, error: VendorError, wait: float | None = None) -> None:
+        super().__init__(str(error))
+        self.action = action
+        self.error = error
+        self.wait = wait
+
+
+def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Raise Unusable unless the status is 200, or 204 with its empty body (M1)."""
+    if status in {OK, NO_CONTENT}:
+        return
+    action, what = RULES.get(status) or RULE_BY_CLASS.get(
+        status // 100, (Action.FAIL, "sent an unknown status")
+    )
+    error_type = InputRefused if status == 422 else VendorError  # noqa: PLR2004
+    sentence = " ".join(
+        filter(
+            None,
+            (
+                f"{vendor.name} {what} (HTTP {status}{_request_id(headers)}).",
+                _details(vendor, body),
+                vendor.advice.get(status, ""),
+            ),
+        )
+    )
+    error: VendorError = error_type(sentence)
+    if status == 400 and b"top" in body.lower():  # noqa: PLR2004
+        error = PageTooLarge(sentence, _named_limit(body))
+    raise Unusable(action, error, asked_wait(headers))
+
+
+def _named_limit(body: bytes) -> int | None:
+    """The number in "The limit of '50' for Top query has been exceeded" (M3)."""
+    found = re.search(rb"limit of '?(\d{1,6})'? for top", body.lower())
+    return int(found[1]) if found else None
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    for name in ("x-request-id", "request-id", "x-correlation-id", "cf-ray"):
+        value = headers.get(name, "")
+        if re.fullmatch(r"[\w.:-]{1,64}", value):
+            return f", request {value}"
+    return ""
+
+
+# Phrases of Laravel's own validation messages. Anything else may quote what was sent.
+KNOWN_PHRASES = (
+    "is required",
+    "field is required",
+    "is invalid",
+    "must be an integer",
+    "must be a date",
+    "is not a valid date",
+    "does not match the format",
+    "must be a date before or equal to",
+    "must be a date after or equal to",
+    "must be a date before",
+    "must be a date after",
+    "must be at least",
+    "must not be greater than",
+    "may not be greater than",
+    "must be between",
+    "cannot exceed",
+    "may not exceed",
+    "must not exceed",
+)
+KNOWN_CODES = frozenset(
+    [
+        "BadRequest",
+        "InvalidInput",
+        "InvalidFilter",
+        "Unauthorized",
+        "InvalidToken",
+        "ExpiredToken",
+        "TokenExpired",
+        "Forbidden",
+        "AccessDenied",
+        "InsufficientScope",
+        "NotFound",
+        "UnsupportedApiVersion",
+        "InvalidApiVersion",
+        "TooManyRequests",
+        "RateLimitExceeded",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "QueryOptionsNotSupported",
+    ]
+)
+
+
+def _details(vendor: Vendor, body: bytes) -> str:
+    """The vendor's error code, and the names of refused parameters with known phrases."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    inner = document.get("error")
+    code = (inner if isinstance(inner, dict) else document).get("code")
+    parts = [f"Error code {code}."] if _is_known_code(code) else []
+    errors = document.get("errors")
+    if isinstance(errors, dict):
+        parts.extend(_field_details(vendor, errors))
+    return " ".join(parts)
+
+
+def _is_known_code(code: object) -> bool:
+    return code in KNOWN_CODES or bool(re.fullmatch(r"\d{1,6}", str(code)))
+
+
+def _field_details(vendor: Vendor, errors: Mapping[str, t.Any]) -> list[str]:
+    named = [name for name in errors if name in vendor.parameters]
+    details = [f"{name}: {_known_phrase(errors[name])}." for name in named[:5]]
+    if len(errors) > len(named):
+        details.append(f"Other fields refused: {len(errors) - len(named)}.")
+    return details
+
+
+def _known_phrase(messages: object) -> str:
+    text = json.dumps(messages)[:2000]
+    found = [phrase for phrase in KNOWN_PHRASES if phrase in text]
+    return max(found, key=len, default="refused")
+
+
+MAX_WAIT = 3600.0
+
+
+def asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by Retry-After (seconds or a date), else by X-RateLimit-Reset.
+
+    The reset is an instant (epoch seconds, as Laravel sends it) or, where it is too
+    small for one, a number of seconds. Never below 0 or over an hour (M20, W21).
+    """
+    value = headers.get("retry-after", "").strip()
+    wait = _seconds(value)
+    if wait is None and value:
+        parsed = email.utils.parsedate_tz(value)
+        wait = email.utils.mktime_tz(parsed) - time.time() if parsed else None
+    if wait is None:
+        wait = _seconds(headers.get("x-ratelimit-reset", ""))
+        if wait is not None and wait > 1e8:  # noqa: PLR2004 - no wait lasts three years
+            wait -= time.time()
+    return None if wait is None else min(max(wait, 0.0), MAX_WAIT)
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text.strip()) else None
+
+
+def decode_json(vendor: Vendor, body: bytes, *, lenient: bool) -> t.Any:
+    """The document in a body.
+
+    What is not JSON raises Unusable. Lone surrogates are replaced, as UTF-8 has no form
+    for them. With `lenient`, so are bytes that are not UTF-8: asked again and again,
+    they are how the vendor holds the text, no accident on the way.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError:
+        raise _not_json(vendor, "is nested too deeply") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _decode_slowly(vendor, body, lenient=lenient)
+
+
+def _decode_slowly(vendor: Vendor, body: bytes, *, lenient: bool) -> t.Any:
+    try:
+        text = body.decode("utf-8-sig", "replace" if lenient else "strict")
+        return _without_surrogates(json.loads(text))
+    except UnicodeDecodeError:
+        raise _not_json(vendor, "is not UTF-8") from None
+    except RecursionError:
+        raise _not_json(vendor, "is nested too deeply") from None
+    except ValueError:
+        what = "is a web page" if b"<html" in body[:2000].lower() else "is not JSON"
+        raise _not_json(vendor, f"{what} ({len(body)} bytes)") from None
+
+
+def _without_surrogates(value: t.Any) -> t.Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+    return value
+
+
+def _not_json(vendor: Vendor, what: str) -> Unusable:
+    return wrong_shape(vendor, f"an answer that {what}")
+
+
+def wrong_shape(vendor: Vendor, what: str) -> Unusable:
+    """A 200 that holds something else than what was asked for."""
+    sentence = f"{vendor.name} sent {what}. {vendor.advice.get(OK, '')}".strip()
+    return Unusable(Action.RETRY_BRIEFLY, VendorError(sentence))

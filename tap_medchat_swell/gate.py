@@ -1,0 +1,133 @@
+"""The one gate through which all requests to a vendor pass.
+
+Whatever one worker learns of the vendor's limits holds for all: a wait that was asked
+for stops everybody, announced remainders are not overdrawn, and after a 429 fewer
+requests run side by side until answers have come back well for a while.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+import typing as t
+
+from tap_medchat_swell.errors import Cancelled
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MINUTE = 60.0
+
+
+class Gate:
+    """Admits requests one by one; all times are seconds of a monotonic clock."""
+
+    def __init__(
+        self,
+        width: int,
+        per_minute: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._full_width = self._width = float(width)
+        self._per_minute = per_minute
+        self._starts: collections.deque[float] = collections.deque()
+        self._in_flight = 0
+        self._not_before = 0.0
+        self._remaining: int | None = None
+        self._period_start: float | None = None
+        self._period: float | None = None
+        self._closed = False
+
+    def enter(self) -> None:
+        """Wait for admission; raises Cancelled when the gate is closed."""
+        with self._changed:
+            while True:
+                if self._closed:
+                    raise Cancelled
+                wait = self._wait()
+                if wait is not None and wait <= 0:
+                    break
+                self._changed.wait(wait)
+            self._in_flight += 1
+            self._starts.append(self._clock())
+
+    def _wait(self) -> float | None:
+        """Seconds until the next admission, None until another request is done."""
+        now = self._clock()
+        if now < self._not_before:
+            return self._not_before - now
+        if self._in_flight >= max(1, int(self._width)):
+            return None
+        if self._remaining is not None and self._remaining <= self._in_flight:
+            if self._in_flight:
+                return None
+            return self._until_next_period(now)
+        return self._until_under_cap(now)
+
+    def _until_next_period(self, now: float) -> float:
+        """Seconds until the vendor counts anew; 0 lets one request through to find out.
+
+        Laravel counts in fixed periods that begin with their first request, and tells
+        a period's end only in a 429. So the first one is run into, and the length that
+        it teaches keeps later periods clear of them.
+        """
+        if self._period is None or self._period_start is None:
+            return self._until_under_cap(now)
+        wait = self._period_start + self._period - now
+        if wait <= 0:
+            self._remaining = None
+            return self._until_under_cap(now)
+        return wait
+
+    def _until_under_cap(self, now: float) -> float:
+        if self._per_minute is None:
+            self._starts.clear()
+            return 0.0
+        while self._starts and self._starts[0] <= now - MINUTE:
+            self._starts.popleft()
+        if len(self._starts) < self._per_minute:
+            return 0.0
+        return self._starts[0] + MINUTE - now
+
+    def leave(self, headers: Mapping[str, str] | None = None) -> None:
+        """A request is done; `headers` are its answer's, with lower-case names."""
+        with self._changed:
+            self._in_flight -= 1
+            if headers is not None:
+                self._learn(headers)
+                self._width = min(self._full_width, self._width + 1 / self._width)
+            self._changed.notify_all()
+
+    def _learn(self, headers: Mapping[str, str]) -> None:
+        limit, remaining = (
+            headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining")
+        )
+        if not (remaining.isdecimal() and limit.isdecimal()):
+            self._remaining = None
+            return
+        left = int(remaining)
+        if self._remaining is None or left > self._remaining + self._in_flight:
+            self._period_start = self._clock()
+            self._remaining = left
+        # Answers overtake each other: the smallest number is the newest.
+        self._remaining = min(left, self._remaining)
+
+    def hold(self, seconds: float) -> None:
+        """A 429 or Retry-After came: admit nobody for so long, then fewer at a time."""
+        with self._changed:
+            end = self._clock() + seconds
+            if self._period_start is not None:
+                self._period = max(end - self._period_start, 1.0)
+            self._not_before = max(self._not_before, end)
+            self._width = max(1.0, self._width / 2)
+            self._remaining = self._period_start = None
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Admit nobody any more: whoever waits gets Cancelled."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

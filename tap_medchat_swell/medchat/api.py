@@ -1,0 +1,104 @@
+"""MedChat's "Get SMS Chats": how to ask, and what counts as an answer."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from tap_medchat_swell.answers import Vendor, wrong_shape
+from tap_medchat_swell.client import Ask, Client
+from tap_medchat_swell.rows import Row, folded
+from tap_medchat_swell.stream import now
+from tap_medchat_swell.windows import Window, literal
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from tap_medchat_swell.settings import Options
+
+MEDCHAT = Vendor(
+    "MedChat",
+    advice={
+        200: "Check medchat_api_url.",
+        301: "Check medchat_api_url.",
+        302: "Check medchat_api_url and medchat_access_token.",
+        307: "Check medchat_api_url.",
+        308: "Check medchat_api_url.",
+        400: "If it is about the version, check medchat_accept.",
+        401: "Check medchat_access_token: it may be wrong or expired (Admin > Developer "
+        "> MedChat Auth).",
+        403: "The token needs the scope read.sms_chats; text bot executions may need "
+        "read.text_bot_executions too.",
+        404: "Check medchat_org_id and medchat_api_url.",
+        406: "Check medchat_accept.",
+        415: "Check medchat_accept.",
+    },
+)
+ENVELOPES = ("value", "items", "data", "results")
+
+
+@dataclass(frozen=True)
+class ChatPage:
+    """Chats of one answer. `ids` identify them for paging."""
+
+    rows: list[Row]
+    ids: Sequence[str]
+    received: datetime
+
+
+def chat_rows(document: t.Any) -> list[Row]:
+    """The chats in a document: a bare list or one wrapped in an object (M1).
+
+    None, which stands for a 204 or an empty body, is no chats. Raises Unusable.
+    """
+    if document is None:
+        return []
+    rows = document
+    if isinstance(document, dict):
+        by_key = {folded(key): value for key, value in document.items()}
+        rows = next((by_key[key] for key in ENVELOPES if key in by_key), None)
+    if not isinstance(rows, list):
+        raise wrong_shape(MEDCHAT, "JSON that is no list of chats")
+    if not all(isinstance(row, dict) for row in rows):
+        raise wrong_shape(MEDCHAT, "a list of something else than chats")
+    return rows
+
+
+class MedChatApi:
+    """Asks for pages of chats; `expands` are the child collections to send along."""
+
+    def __init__(self, options: Options, expands: Sequence[str]) -> None:
+        self.page_size = options.medchat_page_size
+        self._expand = "&$expand=" + ",".join(expands) if expands else ""
+        org = quote(options.medchat_org_id, safe="")
+        base = options.medchat_api_url.rstrip("/")
+        self._url = f"{base}/external/orgs/{org}/smsChats"
+        self.client = Client(
+            MEDCHAT,
+            options,
+            {
+                "Accept": options.medchat_accept,
+                "Authorization": f"Bearer {options.medchat_access_token}",
+            },
+        )
+
+    def ask(self, window: Window, skip: int) -> Ask:
+        """One page of a window, written the way of MedChat's own examples (M12, M13).
+
+        `$` and `:` stay as they are and a space is %20: real OData servers refuse a +.
+        """
+        created = "CreatedDateTime"
+        condition = f"{created} ge {literal(window.start)} and {created} lt {literal(window.end)}"
+        query = (
+            f"$filter={condition}{self._expand}&$orderby={created}"
+            f"&$top={self.page_size}&$skip={skip}"
+        )
+        label = f"chats of {window}, from row {skip}"
+        return Ask(f"{self._url}?{query.replace(' ', '%20')}", label)
+
+    def fetch(self, ask: Ask, identify: t.Callable[[Row], str]) -> ChatPage:
+        """Get a page; runs in a worker."""
+        rows = self.client.fetch(ask, chat_rows)
+        return ChatPage(rows, [identify(row) for row in rows], now())

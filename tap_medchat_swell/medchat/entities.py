@@ -1,0 +1,175 @@
+"""What a chat's row holds: the chat itself, and the collections that `$expand` adds."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import typing as t
+from dataclasses import dataclass
+
+import msgspec
+
+from tap_medchat_swell.answers import wrong_shape
+from tap_medchat_swell.medchat.api import MEDCHAT
+from tap_medchat_swell.rows import KeyFinder, Row, folded
+
+if t.TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator
+
+EXPANDS = ("Messages", "Memberships", "TextBotExecutions")
+CHAT_IDS = ("id", "chatId", "smsChatId")
+FAST_REFUTATION = 100
+SUSPICIOUS_CHATS = 3
+
+
+def derived_key(*parts: object) -> str:
+    """A stable key for what has no id: a hash of what identifies it (M14)."""
+    encoded = msgspec.json.encode(parts, order="deterministic")
+    return hashlib.sha256(encoded).hexdigest()[:32]
+
+
+@dataclass
+class Chat:
+    """A chat's row without its collections, and the collections by expand name.
+
+    A collection is None where the row has it as null, and missing where it has not.
+    """
+
+    id: str
+    created: t.Any
+    row: Row
+    collections: dict[str, list[t.Any] | None]
+    cut_short: frozenset[str]
+
+
+class ChatEntity:
+    """Reads chats' rows."""
+
+    def __init__(self) -> None:
+        self._id = KeyFinder(*CHAT_IDS)
+        self._created = KeyFinder("CreatedDateTime")
+        self._phone = KeyFinder("UserPhoneNumber")
+        self._child_keys: dict[tuple[str, ...], list[tuple[str, str, bool]]] = {}
+
+    def created(self, row: Row) -> t.Any:
+        """The chat's CreatedDateTime as it came."""
+        return self._created.value(row)
+
+    def identify(self, row: Row) -> str:
+        """The chat's id, or a key derived from when and with whom it began."""
+        value = self._id.value(row)
+        if value is not None and value != "":
+            return str(value)
+        created, phone = self._created.value(row), self._phone.value(row)
+        if created is None and phone is None:
+            own = {key: row[key] for key in row if _expand_of(key) is None}
+            return derived_key(own)
+        return derived_key(created, phone)
+
+    def take(self, row: Row) -> Chat:
+        """Take the collections out of a row. The row is changed."""
+        chat_id = self.identify(row)
+        found: dict[str, list[t.Any] | None] = {}
+        cut_short = set()
+        for key, expand, is_link in self._keys_of_children(row):
+            value = row.pop(key)
+            if is_link:
+                cut_short.add(expand)
+            elif value is None or isinstance(value, list):
+                found[expand] = value
+            elif isinstance(value, dict):
+                found[expand] = [value]
+            else:
+                raise wrong_shape(MEDCHAT, f"{expand} that is no list").error
+        return Chat(chat_id, self._created.value(row), row, found, frozenset(cut_short))
+
+    def _keys_of_children(self, row: Row) -> list[tuple[str, str, bool]]:
+        """The row's keys that belong to collections, and whether each is a nextLink."""
+        shape = tuple(row)
+        if shape not in self._child_keys:
+            if len(self._child_keys) > FAST_REFUTATION:
+                self._child_keys.clear()
+            keys = ((key, _expand_of(key), "@" in key) for key in shape)
+            self._child_keys[shape] = [
+                (key, expand, is_note and key.lower().endswith("nextlink"))
+                for key, expand, is_note in keys
+                if expand and (not is_note or key.lower().endswith("nextlink"))
+            ]
+        return self._child_keys[shape]
+
+
+def _expand_of(key: str) -> str | None:
+    base = folded(key.partition("@")[0])
+    return next((expand for expand in EXPANDS if folded(expand) == base), None)
+
+
+class ChildEntity:
+    """One kind of collection, and what has been seen of it in this sweep."""
+
+    def __init__(self, expand: str, *ids: str) -> None:
+        self.expand = expand
+        self._id = KeyFinder(*ids)
+        self._identity = [
+            KeyFinder(name) for name in ("CreatedDateTime", "Direction", "Text", "UserId")
+        ]
+        self._seen: collections.Counter[str] = collections.Counter()
+        self._sizes: collections.Counter[int] = collections.Counter()
+        self._cut_short = 0
+
+    def rows(self, chat: Chat) -> Iterator[tuple[Row, str]]:
+        """The collection's rows with their ids, which are never empty."""
+        items = chat.collections.get(self.expand)
+        self._note(chat, items)
+        used: collections.Counter[str] = collections.Counter()
+        for row in items or ():
+            if not isinstance(row, dict):
+                raise wrong_shape(MEDCHAT, f"{self.expand} of something else than objects").error
+            value = self._id.value(row)
+            if value is None or value == "":
+                parts = [finder.value(row) for finder in self._identity]
+                key = derived_key(chat.id, *(parts if any(parts) else [row]))
+                used[key] += 1
+                value = key if used[key] == 1 else derived_key(key, used[key])
+            yield row, str(value)
+
+    def _note(self, chat: Chat, items: list[t.Any] | None) -> None:
+        if items is not None:
+            self._seen["list"] += 1
+            self._sizes[len(items)] += 1
+        else:
+            self._seen["null" if self.expand in chat.collections else "missing"] += 1
+        self._cut_short += self.expand in chat.cut_short
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the collection came at least once, even if it was empty."""
+        return self._seen["list"] > 0
+
+    def is_refuted(self, chats: int, *, at_end: bool) -> bool:
+        """Whether it is sure that MedChat does not send what was asked for (M15).
+
+        null in every chat is possible for collections that nobody uses, but a thread
+        without any message is none.
+        """
+        if self._seen["missing"] >= max(chats, 1):
+            return at_end or chats >= FAST_REFUTATION
+        return at_end and (self.expand == "Messages" or self._seen["null"] == 0)
+
+    def report(self, logger: logging.Logger) -> None:
+        """Warn where MedChat seems to have cut collections short (M15)."""
+        if self._cut_short:
+            logger.warning(
+                "MedChat cut %s short in %d chats: what it left out is not read.",
+                self.expand,
+                self._cut_short,
+            )
+        size, chats = max(self._sizes.items(), default=(0, 0))
+        if chats >= SUSPICIOUS_CHATS and size >= 50 and size % 10 == 0:  # noqa: PLR2004
+            logger.warning(
+                "%d chats have exactly %d %s and none has more: MedChat may cut long "
+                "threads there.",
+                chats,
+                size,
+                self.expand,
+            )

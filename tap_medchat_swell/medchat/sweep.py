@@ -1,0 +1,313 @@
+"""The sweep: one pass over all chats that feeds every MedChat stream.
+
+An SMS chat is a thread that may live for years, and nothing on it tells that it has
+changed. So each run reads all chats since start_date (M7, M8, M9), and `digest` decides
+what of them is written. A sweep that was stopped goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tap_medchat_swell import state
+from tap_medchat_swell.errors import VendorError
+from tap_medchat_swell.medchat.digest import Changes, Known, Range
+from tap_medchat_swell.medchat.entities import ChatEntity, ChildEntity
+from tap_medchat_swell.medchat.window import ChatReader, ChatWindow
+from tap_medchat_swell.readahead import ReadAhead
+from tap_medchat_swell.stream import ENCODER, now
+from tap_medchat_swell.timestamps import format_timestamp, parse_timestamp
+from tap_medchat_swell.windows import Window, ceil_second, from_epoch, literal, to_epoch
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_medchat_swell.medchat.api import MedChatApi
+    from tap_medchat_swell.medchat.streams import MedChatStream
+    from tap_medchat_swell.readahead import Workers
+    from tap_medchat_swell.rows import Row
+
+# A clock that runs ahead at MedChat must not hide the newest chats.
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+@dataclass
+class Progress:
+    """One stream's share in a sweep, as its bookmark keeps it."""
+
+    started: datetime
+    start: datetime
+    settings: str
+    ranges: list[Range] = field(default_factory=list)
+
+    @property
+    def end(self) -> datetime:
+        """How far the sweep has come: the frontier."""
+        return from_epoch(self.ranges[-1].end) if self.ranges else self.start
+
+    def to_json(self) -> dict[str, t.Any]:
+        """As it is written into the bookmark."""
+        return {
+            "started": format_timestamp(self.started),
+            "start": format_timestamp(self.start),
+            "settings": self.settings,
+            "windows": [[r.end, r.rows, f"{r.digest:x}"] for r in self.ranges],
+        }
+
+    @classmethod
+    def from_json(cls, document: object) -> Progress | None:
+        """Out of a bookmark; None for anything that this class did not write."""
+        try:
+            started = state.instant(document["started"])  # type: ignore[index]
+            start = state.instant(document["start"])  # type: ignore[index]
+            windows = document["windows"]  # type: ignore[index]
+            if started is None or start is None:
+                return None
+            ends = [to_epoch(start), *(int(end) for end, _, _ in windows)]
+            ranges = [
+                Range(begin, end, int(rows), int(digest, 16))
+                for begin, (end, rows, digest) in zip(ends[:-1], windows, strict=True)
+            ]
+            settings = str(document["settings"])  # type: ignore[index]
+        except (KeyError, TypeError, ValueError):
+            return None
+        return cls(started, start, settings, ranges) if ends == sorted(ends) else None
+
+
+class Share:
+    """A stream's part of the sweep: what it knows, collects and bookmarks."""
+
+    def __init__(self, stream: MedChatStream, scope: str) -> None:
+        self.stream = stream
+        self.scope = scope
+        self.bookmark: state.Bookmark = stream.get_context_state(None)
+        trusted, reason = state.trusted(self.bookmark, scope)
+        if stream.full_table:
+            trusted = {}
+        self.finished = self._progress(trusted, "finished")
+        self.under_way = self._progress(trusted, "sweep")
+        self.known = Known()
+        if reason:
+            self.warn(f"the bookmark {reason}, so all is read from start_date on")
+        if self.finished:
+            self.known = Known(format_timestamp(self.finished.started), self.finished.ranges)
+
+    def _progress(self, bookmark: state.Bookmark, name: str) -> Progress | None:
+        progress = Progress.from_json(bookmark.get(name))
+        if name in bookmark and progress is None:
+            self.warn("the bookmark is damaged, so more is read again than needed")
+        return progress
+
+    def warn(self, what: str) -> None:
+        """Log one line about the stream's bookmark."""
+        self.stream.logger.warning("%s: %s.", self.stream.name, what)
+
+    def write_bookmark(self, sweep: Progress | None, value: datetime) -> None:
+        """Put the sweep's progress, or with None what is finished, into the bookmark."""
+        state.write(
+            self.bookmark,
+            key="created_date_time",
+            value=value,
+            scope=self.scope,
+            finished=self.finished.to_json() if self.finished else None,
+            sweep=sweep.to_json() if sweep else None,
+        )
+
+
+class WindowContent:
+    """The records of one window, per stream, on their way to being written."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._changes = [Changes(share.known, sweep.cut) for share in sweep.shares]
+        self._received: datetime | None = None
+        self.size = 0
+
+    def add(self, rows: list[Row], received: datetime) -> None:
+        """Take chats, with what hangs on them."""
+        self._received = self._received or received
+        for row in rows:
+            chat = self._sweep.chats.take(row)
+            created = parse_timestamp(chat.created) if isinstance(chat.created, str) else None
+            epoch = to_epoch(created) if created else None
+            for share, changes in zip(self._sweep.shares, self._changes, strict=True):
+                place = share.known.place(epoch)
+                records = share.stream.records_of(chat)
+                for record, item in zip(records, share.stream.pack(records), strict=True):
+                    encoded = item if isinstance(item, bytes) else ENCODER.encode(record)
+                    changes.add(item, encoded, record.get("created_date_time"), place)
+                    self.size += len(encoded)
+
+    def write(self, window: Window) -> list[int]:
+        """Write what has to be written; the windows' sums, one per stream."""
+        bounds = to_epoch(window.start), to_epoch(window.end)
+        for share, changes in zip(self._sweep.shares, self._changes, strict=True):
+            share.stream.write(changes.to_write(*bounds), self._received or now())
+        return [changes.digest for changes in self._changes]
+
+
+class Sweep:
+    """Reads all chats and writes every selected MedChat stream."""
+
+    def __init__(self, streams: list[MedChatStream], api: MedChatApi) -> None:
+        self._leader = streams[0]
+        self._options = options = self._leader.options
+        self._api = api
+        self.window_pages = options.medchat_window_pages
+        scope = state.scope_of(org=options.medchat_org_id)
+        self.shares = [Share(stream, scope) for stream in streams]
+        self.chats = ChatEntity()
+        self._children = [
+            stream.entity for stream in streams if isinstance(stream.entity, ChildEntity)
+        ]
+        self._now = now()
+        end = self._now + CLOCK_SKEW
+        self._end = ceil_second(min(end, options.end_date) if options.end_date else end)
+        self._settings = f"{literal(options.start_date)} {options.medchat_lookback_days}"
+        self._progress = self._resumed() or self._fresh()
+        self.cut = format_timestamp(self._progress[0].started)
+        self._rows = 0
+
+    # Where to begin
+
+    def _resumed(self) -> list[Progress] | None:
+        """The stopped sweep, if all streams took part in it with today's settings."""
+        under_way = [share.under_way for share in self.shares]
+        first = under_way[0]
+        if first is None or first.settings != self._settings:
+            return None
+        ends = [r.end for r in first.ranges]
+        for progress in under_way:
+            if (
+                progress is None
+                or progress.started != first.started
+                or progress.settings != first.settings
+                or [r.end for r in progress.ranges] != ends
+            ):
+                return None
+        if first.end > self._end or first.started > self._now + CLOCK_SKEW:
+            self.shares[0].warn("the bookmark lies in the future, so it is not used")
+            return None
+        self._leader.logger.info("Going on with the sweep of chats at %s.", literal(first.end))
+        return t.cast("list[Progress]", under_way)
+
+    def _fresh(self) -> list[Progress]:
+        start = self._start()
+        return [Progress(self._now, start, self._settings) for _ in self.shares]
+
+    def _start(self) -> datetime:
+        start = self._options.start_date.replace(microsecond=0)
+        days = self._options.medchat_lookback_days
+        finished = [share.finished for share in self.shares]
+        if days is None or None in finished:
+            self._leader.logger.info("Sweep of all chats created since %s.", literal(start))
+            return start
+        ends = [min(progress.end, self._now) for progress in finished if progress]
+        since = min(ends) - timedelta(days=days)
+        starts = (from_epoch(r.start) for r in self.shares[0].known.ranges)
+        since = max((begin for begin in starts if begin <= since), default=since)
+        covered = max(progress.start for progress in finished if progress)
+        start = max(start, since) if covered <= max(start, since) else start
+        self._leader.logger.info(
+            "Sweep of the chats created since %s only, as medchat_lookback_days is %d: "
+            "new messages on older chats are not seen.",
+            literal(start),
+            days,
+        )
+        return start
+
+    # Reading
+
+    def run(self, workers: Workers) -> None:
+        """Read, write and bookmark window after window."""
+        plan = t.cast("Iterator[ChatReader]", iter(self._plan()))
+        for reader in ReadAhead(plan, workers, self._leader.idle):
+            window_reader = t.cast("ChatReader", reader)
+            if not window_reader.replaced:
+                self._finish_window(window_reader)
+            if all(share.stream.has_enough for share in self.shares):
+                return
+        self._check_children(at_end=True)
+        if not self._leader.is_dry_run:
+            self._finish_sweep()
+
+    def _plan(self) -> list[ChatWindow]:
+        """Windows as large as wanted, made of those that the last sweep knew."""
+        target = self.window_pages * self._api.page_size
+        begin, rows = self._progress[0].end, 0
+        plan: list[ChatWindow] = []
+        for known in self.shares[0].known.ranges:
+            end = from_epoch(known.end)
+            if end <= begin or end >= self._end:
+                continue
+            if rows and rows + known.rows > target:
+                plan.append(self._window(begin, from_epoch(known.start), rows))
+                begin, rows = from_epoch(known.start), 0
+            rows += known.rows
+        if begin < self._end:
+            plan.append(self._window(begin, self._end, rows))
+        return plan
+
+    def _window(self, begin: datetime, end: datetime, rows: int) -> ChatWindow:
+        pages = self.window_pages if rows else 1
+        return ChatWindow(self._api, self, Window(begin, end), pages, rows)
+
+    def identify(self, row: Row) -> str:
+        """The chat's id."""
+        return self.chats.identify(row)
+
+    def created(self, row: Row) -> t.Any:
+        """The chat's CreatedDateTime as it came."""
+        return self.chats.created(row)
+
+    def new_content(self) -> WindowContent:
+        """An empty place for a window's chats."""
+        return WindowContent(self)
+
+    # Finishing
+
+    def _finish_window(self, reader: ChatReader) -> None:
+        self._rows += reader.rows
+        content = t.cast("WindowContent", reader.content)
+        digests = content.write(reader.window)
+        begin, end = to_epoch(reader.window.start), to_epoch(reader.window.end)
+        for progress, digest in zip(self._progress, digests, strict=True):
+            progress.ranges.append(Range(begin, end, reader.rows, digest))
+        self._leader.logger.debug("Read %d chats of %s.", reader.rows, reader.window)
+        if self._check_children(at_end=False) and not self._leader.is_dry_run:
+            for share, progress in zip(self.shares, self._progress, strict=True):
+                share.write_bookmark(progress, self._bookmark_value(progress))
+            self._leader.write_state()
+
+    def _bookmark_value(self, progress: Progress) -> datetime:
+        return min(progress.end, self._now)
+
+    def _check_children(self, *, at_end: bool) -> bool:
+        """Whether every child collection asked for has been seen to come (M15)."""
+        proven = True
+        for child in self._children:
+            if child.is_proven or not self._rows:
+                continue
+            if child.is_refuted(self._rows, at_end=at_end):
+                msg = (
+                    f"MedChat left {child.expand} out of all {self._rows} chats, though "
+                    f"$expand={child.expand} asks for it. Check the token's scopes."
+                )
+                raise VendorError(msg)
+            proven = at_end and proven
+        return proven
+
+    def _finish_sweep(self) -> None:
+        for child in self._children:
+            child.report(self._leader.logger)
+        for share, progress in zip(self.shares, self._progress, strict=True):
+            share.finished = progress
+            share.write_bookmark(None, self._bookmark_value(progress))
+        self._leader.logger.info(
+            "Sweep finished: %d chats in %d windows, %d requests.",
+            self._rows,
+            len(self._progress[0].ranges),
+            self._api.client.requests_sent,
+        )

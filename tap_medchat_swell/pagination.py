@@ -1,0 +1,169 @@
+"""How each vendor's pages follow each other, without any HTTP.
+
+They are the SDK's paginators, given decoded pages in place of responses: a page is
+decoded once, not once more for its paginator.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from singer_sdk.pagination import BaseAPIPaginator
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class PagingError(Exception):
+    """The pages do not fit together."""
+
+
+class SeamBroken(PagingError):
+    """Rows moved between two requests: some may have been missed (M6)."""
+
+
+class PageRepeated(PagingError):
+    """Another page was asked for and the same one came (M5)."""
+
+
+class Ids(t.Protocol):
+    """A page, as far as paging goes."""
+
+    @property
+    def ids(self) -> Sequence[t.Any]:
+        """The ids of its rows, in order."""
+
+
+class ODataSkipPaginator(BaseAPIPaginator[int]):
+    """Offsets (`$skip`) that advance by the rows received, never by the rows asked (M3).
+
+    Pages overlap by one row. As long as that row stays the same, nothing moved across
+    the seam; when it does not, `advance` raises SeamBroken. The end is a page without
+    a new row, never a short page.
+
+    With `overlap=False` pages do not overlap, ids may repeat, and the end is an empty
+    page: for rows that have no stable order and are read until nothing new comes.
+    """
+
+    def __init__(self, page_size: int, *, overlap: bool = True) -> None:
+        super().__init__(0)
+        self.page_size = page_size
+        self.rows_seen = 0
+        self._overlap = overlap
+        self._seen: set[t.Any] = set()
+        self._first: Sequence[t.Any] = ()
+        self._last: t.Any = None
+        self._shared = 0
+
+    def new_rows(self, page: Ids) -> slice:
+        """Which rows of the page at the current offset have not been there before."""
+        return slice(self._shared if page.ids else 0, None)
+
+    def ahead(self, limit: int) -> list[int]:
+        """The current offset, and those after it if all pages come full."""
+        if self.finished:
+            return []
+        stride = self.page_size - self._overlap
+        if not self._first or len(self._first) < self.page_size or stride < 1:
+            return [self._value]
+        return [self._value + number * stride for number in range(max(1, limit))]
+
+    def has_more(self, page: Ids) -> bool:  # type: ignore[override]
+        """Whether the page brought a new row. Raises SeamBroken or PageRepeated."""
+        ids = page.ids
+        if self._value and ids and list(ids) == list(self._first):
+            raise PageRepeated
+        if self._shared and (not ids or ids[0] != self._last):
+            raise SeamBroken
+        fresh = ids[self._shared :]
+        if self._overlap:
+            if len(set(fresh)) < len(fresh) or not self._seen.isdisjoint(fresh):
+                raise SeamBroken
+            self._seen.update(fresh)
+        return bool(fresh)
+
+    def get_next(self, page: Ids) -> int:  # type: ignore[override]
+        """The next offset: one row back, unless pages are too small to overlap."""
+        ids = page.ids
+        self._first = self._first or ids
+        self._last = ids[-1]
+        self.rows_seen = self._value + len(ids)
+        self._shared = 1 if self._overlap and len(ids) > 1 else 0
+        return self.rows_seen - self._shared
+
+
+class HintedPage(Ids, t.Protocol):
+    """A page that hints about the pages after it; None where it gives no hint."""
+
+    @property
+    def has_next_link(self) -> bool | None:
+        """Whether there is a link to a next page."""
+
+    @property
+    def last_page(self) -> int | None:
+        """The number of the last page."""
+
+    @property
+    def total(self) -> int | None:
+        """How many rows all pages have together."""
+
+
+class PageLinksPaginator(BaseAPIPaginator[int]):
+    """Page numbers that end where Swell's hints agree that they end (W9).
+
+    Links are hints and never followed (W8). An empty page ends always. Where hints
+    contradict each other one more page is asked for, and again after it if it brought
+    something new. A page that should hold more and brings nothing new raises
+    PageRepeated.
+    """
+
+    def __init__(self, start_value: int = 1) -> None:
+        super().__init__(start_value)
+        self.ids: set[t.Any] = set()
+        self.totals: set[int] = set()
+        self.repeats = 0
+        self._sure_of_more = False
+        self._known_last = 1
+
+    def ahead(self, limit: int) -> list[int]:
+        """The current page number, and those after it up to the announced last one."""
+        if self.finished:
+            return []
+        last = max(self._value, min(self._known_last, self._value + limit - 1))
+        return list(range(self._value, last + 1))
+
+    def has_more(self, page: HintedPage) -> bool:  # type: ignore[override]
+        """Whether there may be another page."""
+        fresh = set(page.ids) - self.ids
+        self.repeats += len(page.ids) - len(fresh)
+        self.ids |= fresh
+        if page.total is not None:
+            self.totals.add(page.total)
+        if not page.ids:
+            return False
+        if not fresh:
+            if self._sure_of_more:
+                raise PageRepeated
+            return False
+        hints = self._hints(page)
+        self._sure_of_more = bool(hints) and all(hints)
+        if self._sure_of_more and page.last_page is not None:
+            self._known_last = page.last_page
+        return not hints or any(hints)
+
+    def _hints(self, page: HintedPage) -> list[bool]:
+        """For each hint that the page gives, whether it says that there is more."""
+        return [
+            hint
+            for hint in (
+                page.has_next_link,
+                None if page.last_page is None else self._value < page.last_page,
+                None if page.total is None else len(self.ids) < page.total,
+            )
+            if hint is not None
+        ]
+
+    def get_next(self, page: HintedPage) -> int:  # type: ignore[override]
+        """The next page number."""
+        del page
+        return self._value + 1

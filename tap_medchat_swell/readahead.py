@@ -1,0 +1,167 @@
+"""Windows read side by side, handed on in order.
+
+One thread plans, submits and takes answers; workers only fetch, and only the planning
+thread ever enqueues, so nothing can wait for itself.
+"""
+
+from __future__ import annotations
+
+import abc
+import collections
+import queue
+import threading
+import typing as t
+from dataclasses import dataclass
+
+from tap_medchat_swell.client import Ask
+from tap_medchat_swell.errors import VendorError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_HELD_BYTES = 16 << 20
+WINDOWS_AHEAD = 2  # times the number of workers
+TICK = 0.25
+
+PageT = t.TypeVar("PageT")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of a reader; `token` tells the reader which of its pages it is."""
+
+    ask: Ask
+    token: t.Any
+
+
+class WindowReader(abc.ABC, t.Generic[PageT]):
+    """Reads one window: says what to ask, takes the answers in whatever order."""
+
+    finished = False
+    held_bytes = 0
+
+    def __init__(self) -> None:
+        self.followers: list[WindowReader[PageT]] = []
+        """Readers of windows that this one left to be read right after itself."""
+
+    @abc.abstractmethod
+    def wanted(self, room: int) -> list[Request]:
+        """Requests to send now, `room` at most, each named once."""
+
+    @abc.abstractmethod
+    def fetch(self, request: Request) -> PageT:
+        """Get one page; runs in a worker, so it must not touch the reader's state."""
+
+    @abc.abstractmethod
+    def take(self, request: Request, page: PageT) -> None:
+        """Use an answer; one that is no longer wanted is dropped."""
+
+    def refused(self, request: Request, error: VendorError) -> None:
+        """Adapt to a refusal, or raise it."""
+        del request
+        raise error
+
+
+class Workers:
+    """Daemon threads that fetch.
+
+    concurrent.futures joins its threads when the process ends, which would hold up
+    Ctrl-C until the slowest answer has come.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._jobs: queue.SimpleQueue[tuple[WindowReader[t.Any], Request] | None]
+        self._jobs = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[tuple[WindowReader[t.Any], Request, t.Any]]
+        self.answers = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, reader: WindowReader[t.Any], request: Request, busy: int) -> None:
+        """Fetch a request; `busy` others are under way."""
+        if busy >= len(self._threads):
+            thread = threading.Thread(target=self._run, name="fetch", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._jobs.put((reader, request))
+
+    def _run(self) -> None:
+        while job := self._jobs.get():
+            reader, request = job
+            try:
+                answer = reader.fetch(request)
+            except BaseException as error:  # noqa: BLE001 - the planning thread raises it
+                answer = error
+            self.answers.put((reader, request, answer))
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end with their answer, which nobody reads."""
+        for _ in self._threads:
+            self._jobs.put(None)
+
+
+class ReadAhead(t.Generic[PageT]):
+    """Reads planned windows ahead of need; `idle` runs often, also while waiting."""
+
+    def __init__(
+        self,
+        plan: Iterator[WindowReader[PageT]],
+        workers: Workers,
+        idle: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._workers = workers
+        self._idle = idle
+        self._readers: collections.deque[WindowReader[PageT]] = collections.deque()
+        self._in_flight = 0
+
+    def __iter__(self) -> Iterator[WindowReader[PageT]]:
+        """Finished readers in the order of their windows."""
+        while self._plan_ahead():
+            self._idle()
+            if self._readers[0].finished:
+                yield self._readers.popleft()
+                continue
+            self._submit()
+            self._take_answer()
+
+    def _plan_ahead(self) -> bool:
+        ahead = WINDOWS_AHEAD * self._workers.count if self._workers.count > 1 else 1
+        while len(self._readers) < ahead:
+            reader = next(self._plan, None)
+            if reader is None:
+                break
+            self._readers.append(reader)
+        return bool(self._readers)
+
+    def _submit(self) -> None:
+        held = sum(reader.held_bytes for reader in self._readers)
+        for reader in self._readers:
+            room = self._workers.count - self._in_flight
+            if room <= 0 or (held > MAX_HELD_BYTES and reader is not self._readers[0]):
+                return
+            for request in reader.wanted(room):
+                self._workers.submit(reader, request, self._in_flight)
+                self._in_flight += 1
+
+    def _take_answer(self) -> None:
+        try:
+            reader, request, answer = self._workers.answers.get(timeout=TICK)
+        except queue.Empty:
+            return
+        self._in_flight -= 1
+        if isinstance(answer, VendorError):
+            reader.refused(request, answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            reader.take(request, answer)
+        self._adopt(reader)
+
+    def _adopt(self, reader: WindowReader[PageT]) -> None:
+        """Queue what a reader left over right behind it."""
+        if reader.followers:
+            place = self._readers.index(reader) + 1
+            for offset, follower in enumerate(reader.followers):
+                self._readers.insert(place + offset, follower)
+            reader.followers = []

@@ -1,0 +1,161 @@
+"""Secrets and patient data kept out of every output.
+
+Secrets are taken out by their known values wherever they stand. Patient data cannot be
+known by value, so nothing that comes out of an answer is ever put into a log line, and
+the texts of exceptions that this tap did not raise itself are left out of tracebacks.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import re
+import sys
+import typing as t
+import urllib.parse
+import urllib.request
+
+from singer_sdk.exceptions import (
+    ConfigValidationError,
+    MapExpressionError,
+    StreamMapConfigError,
+)
+
+from tap_medchat_swell.errors import TapError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+MASK = "[redacted]"
+# Below this length a value is no secret, and taking it out of records would spoil them.
+SHORTEST_IN_RECORDS = 8
+SAFE_TEXTS = (TapError, ConfigValidationError, MapExpressionError, StreamMapConfigError)
+
+
+class Redactor:
+    """Takes known values, in every form in which they may be written, out of text."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self._in_records: list[bytes] = []
+
+    def protect(self, values: Iterable[str]) -> None:
+        """Take these values out of everything that is written from now on."""
+        self._values.update(value for value in map(str.strip, values) if value)
+        forms = {form for value in self._values for form in _forms(value)}
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self._in_records = [
+            form.encode()
+            for form in longest_first
+            if len(form) >= SHORTEST_IN_RECORDS and '"' not in form
+        ]
+
+    def text(self, text: str) -> str:
+        """The text without any protected value."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def line(self, data: bytes | bytearray) -> bytes | bytearray:
+        """Singer output without any protected value: a vendor may echo its token."""
+        for form in self._in_records:
+            if form in data:
+                data = data.replace(form, MASK.encode())
+        return data
+
+
+def _forms(value: str) -> set[str]:
+    encoded = base64.b64encode(value.encode()).decode()
+    return {
+        value,
+        urllib.parse.quote(value),
+        urllib.parse.quote(value, safe=""),
+        urllib.parse.quote_plus(value),
+        json.dumps(value)[1:-1],
+        repr(value)[1:-1],
+        encoded,
+        encoded.rstrip("="),
+    }
+
+
+REDACTOR = Redactor()
+
+
+class RedactedStream:
+    """A text stream that writes nothing protected; all else is the stream's own."""
+
+    def __init__(self, stream: t.TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the redacted text; the count is that of the text that was given."""
+        self._stream.write(REDACTOR.text(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write the redacted lines."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._stream, name)
+
+
+def install() -> None:
+    """Guard the standard streams, every log record and every traceback."""
+    REDACTOR.protect(_environment_secrets())
+    if not isinstance(sys.stderr, RedactedStream):
+        sys.stdout = t.cast("t.TextIO", RedactedStream(sys.stdout))
+        sys.stderr = t.cast("t.TextIO", RedactedStream(sys.stderr))
+    if logging.getLogRecordFactory() is logging.LogRecord:
+        logging.setLogRecordFactory(_redacted_record)
+    # At DEBUG it prints what a filter made of a record.
+    logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
+
+
+def _environment_secrets() -> set[str]:
+    """Passwords in proxy addresses, which end up in the texts of connection errors."""
+    proxies = (urllib.parse.urlsplit(url) for url in urllib.request.getproxies().values())
+    return {part.password for part in proxies if part.password}
+
+
+def _redacted_record(*args: t.Any, **kwargs: t.Any) -> logging.LogRecord:
+    record = logging.LogRecord(*args, **kwargs)
+    if record.exc_info and record.exc_info[1] is not None:
+        record.exc_text = REDACTOR.text(describe_exception(record.exc_info[1]))
+        record.exc_info = None
+    if record.msg == "METRIC: %s":
+        return record  # the SDK's formatter needs its argument as it is
+    try:
+        message = record.getMessage()
+    except (TypeError, ValueError):
+        message = "(a log line whose arguments do not fit it)"
+    record.msg, record.args = REDACTOR.text(message), None
+    return record
+
+
+def describe_exception(error: BaseException) -> str:
+    """Types and places of an exception and its causes, without texts that may tell.
+
+    The text of a KeyError or ValueError quotes the value that it met, which may be a
+    patient's; only exceptions known to quote nothing keep theirs.
+    """
+    lines: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(lines) < 100:
+        text = f": {seen}" if isinstance(seen, SAFE_TEXTS) else ""
+        lines.append(f"{type(seen).__name__}{text}")
+        lines.extend(_frames(seen.__traceback__))
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return "\n".join(lines)
+
+
+def _frames(traceback: TracebackType | None) -> Iterable[str]:
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        path = os.path.relpath(code.co_filename, os.path.dirname(os.path.dirname(__file__)))
+        yield f"  at {path}:{traceback.tb_lineno} in {code.co_name}"
+        traceback = traceback.tb_next

@@ -1,0 +1,198 @@
+"""What all streams share: records written the lean way or the SDK's, a bookmark that is
+a frontier, and failures that leave the other vendor's streams alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.resources
+import json
+import typing as t
+from abc import ABC, abstractmethod
+from datetime import datetime, timezone
+from functools import cached_property
+
+import msgspec
+from singer_sdk import Stream
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+
+from tap_medchat_swell.errors import TapError
+from tap_medchat_swell.rows import EXTRAS, Row, RowType
+
+if t.TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+
+    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.metrics import Counter
+
+    from tap_medchat_swell.settings import Options
+    from tap_medchat_swell.tap import TapMedchatSwell
+
+ENCODER = msgspec.json.Encoder()
+# A record on its way: encoded, or as it is where the SDK must see it.
+Item = bytes | Row
+
+
+def load_schema(name: str) -> dict[str, t.Any]:
+    """A stream's schema from the folder `schemas`."""
+    folder = importlib.resources.files("tap_medchat_swell") / "schemas"
+    schema: dict[str, t.Any] = json.loads((folder / f"{name}.json").read_text("utf-8"))
+    return schema
+
+
+class WindowedStream(Stream, ABC):
+    """A stream that is read window by window and bookmarks the frontier."""
+
+    # Rows are typed when they are folded; doing it again costs most of a plain tap's time.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+    vendor: t.ClassVar[str]
+    aliases: t.ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    _tap: TapMedchatSwell
+
+    def __init__(self, tap: TapMedchatSwell) -> None:
+        super().__init__(tap, schema=load_schema(self.name))
+        self._schema_written = False
+        self._written = 0
+        self._counter: Counter | None = None
+
+    @property
+    def options(self) -> Options:
+        """The configuration, typed."""
+        return self._tap.options
+
+    @property
+    def full_table(self) -> bool:
+        """Whether the catalog asks for everything, whatever the bookmark says."""
+        return self.replication_method == "FULL_TABLE"
+
+    # What is written
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether records can be encoded as they are, past the SDK's per-record path.
+
+        No map, no flattening, no nested field deselected, no dry run.
+        """
+        maps = self.stream_maps
+        nested = (path for path in self.mask if len(path) > 2)  # noqa: PLR2004
+        return (
+            len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and not maps[0].flattening_enabled
+            and self._stream_version is None
+            and self.ABORT_AT_RECORD_COUNT is None
+            and all(self.mask[path] or not self.mask[path[:2]] for path in nested)
+        )
+
+    @cached_property
+    def rows(self) -> RowType:
+        """Makes records out of the vendor's rows."""
+        wanted = None
+        if self._is_plain:
+            wanted = frozenset(
+                name
+                for name in (*self.schema["properties"], EXTRAS)
+                if self.mask["properties", name]
+            )
+        return RowType(self.schema, self.aliases, wanted)
+
+    def pack(self, records: list[Row]) -> list[Item]:
+        """Make records ready for `write`: encoded already where nobody must see them."""
+        if self._is_plain:
+            return [ENCODER.encode(record) for record in records]
+        return list(records)
+
+    def write(self, items: list[Item], extracted: datetime) -> None:
+        """Write records, up to a dry run's limit; `extracted` is when they were sent."""
+        if self._is_plain:
+            self._write_encoded(t.cast("list[bytes]", items), extracted)
+        else:
+            limit = self.ABORT_AT_RECORD_COUNT
+            items = items[: None if limit is None else max(0, limit - self._written)]
+            for record in items:
+                self._write_record_message(t.cast("Row", record))
+        self._written += len(items)
+        if self._counter is not None:
+            self._counter.increment(len(items))
+
+    def _write_encoded(self, items: list[bytes], extracted: datetime) -> None:
+        if items:
+            head = b'{"type":"RECORD","stream":%b,"record":' % ENCODER.encode(self.name)
+            tail = b',"time_extracted":%b}\n' % ENCODER.encode(extracted)
+            lines = head + (tail + head).join(items) + tail
+            self._tap.message_writer.write_lines(lines)
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether a dry run has seen what it wanted of this stream."""
+        limit = self.ABORT_AT_RECORD_COUNT
+        return limit is not None and self._written >= limit
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether records are only tried out: then the bookmark must stay."""
+        return self.ABORT_AT_RECORD_COUNT is not None
+
+    def _write_schema_message(self) -> None:
+        # MedChat's streams are read in one pass: whoever leads announces the others.
+        if not self._schema_written:
+            self._schema_written = True
+            super()._write_schema_message()
+
+    # What is read
+
+    @abstractmethod
+    def read(self) -> None:
+        """Read, check and write every window, moving the frontier after each."""
+
+    def readers_peers(self) -> list[WindowedStream]:
+        """The streams that `read` writes; none where another stream's has done it."""
+        return [self]
+
+    def get_records(self, context: Context | None) -> Iterable[Record]:
+        """Not used: records are written per page, as one by one costs too much."""
+        raise NotImplementedError(context)
+
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, t.Any], t.Any, t.Any]:
+        """Read the stream in place of the SDK's record loop, which knows no windows."""
+        del context, write_messages
+        peers = self.readers_peers()
+        with contextlib.ExitStack() as stack:
+            for peer in peers:
+                peer._write_schema_message()  # noqa: SLF001 - of this class
+                peer._counter = stack.enter_context(peer.get_record_counter())  # noqa: SLF001
+                stack.enter_context(peer.get_sync_timer())
+            try:
+                if peers:
+                    self.read()
+            except TapError as error:
+                self._fail(peers, error)
+        self.write_state()
+        yield from ()
+
+    def _fail(self, peers: list[WindowedStream], error: TapError) -> None:
+        """Note a failure, so that other streams are still read and the run then fails."""
+        if self.is_dry_run:
+            raise error
+        self.logger.error("%s", error)
+        self._tap.failed_streams.extend(peer.name for peer in peers)
+
+    def idle(self) -> None:
+        """What has to be done often, also while waiting for answers."""
+        self._tap.message_writer.flush_if_due()
+        self._tap.check_stop()
+
+    def write_state(self) -> None:
+        """Write STATE, if it has changed, behind all records before it."""
+        self._tap.state_writer.write_state(self.tap_state)
+
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        """None: the frontier never passes what was read, so nothing is to be capped."""
+
+
+def now() -> datetime:
+    """The present, UTC."""
+    return datetime.now(timezone.utc)

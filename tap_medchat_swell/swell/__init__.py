@@ -1,0 +1,1 @@
+"""Swell CX: messages and message counts."""

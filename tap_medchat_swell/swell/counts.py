@@ -1,0 +1,55 @@
+"""A few days' counts, one request per day and split (W14)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from tap_medchat_swell.readahead import Request, WindowReader
+from tap_medchat_swell.stream import now
+from tap_medchat_swell.swell.api import SwellApi, count_of_day
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, datetime
+
+    from tap_medchat_swell.rows import Row
+
+ALL = "all"
+
+
+class CountsWindow(WindowReader["Row"]):
+    """Reads the counts of some days; an answer names neither its day nor its filters."""
+
+    def __init__(self, api: SwellApi, days: list[date], splits: list[tuple[str, str]]) -> None:
+        super().__init__()
+        self._api = api
+        self.days = days
+        self._keys = [(day, *split) for day in days for split in splits]
+        self._to_ask = list(self._keys)
+        self._rows: dict[tuple[date, str, str], Row] = {}
+        self.received: datetime | None = None
+
+    def wanted(self, room: int) -> list[Request]:
+        """Requests for the days that have not been asked for."""
+        keys, self._to_ask = self._to_ask[:room], self._to_ask[room:]
+        return [Request(self._api.ask_count(*key), key) for key in keys]
+
+    def fetch(self, request: Request) -> Row:
+        """Get one day's counts; runs in a worker."""
+        return self._api.client.fetch(request.ask, count_of_day)
+
+    def take(self, request: Request, page: Row) -> None:
+        """Keep a day's counts."""
+        self._rows[request.token] = page
+        self.received = self.received or now()
+        self.finished = len(self._rows) == len(self._keys)
+
+    def counts(self) -> Iterator[tuple[Row, Row]]:
+        """Keys and counts, in the order of the days."""
+        for day, locations, teams in self._keys:
+            key = {
+                "date": str(day),
+                "location_id": locations or ALL,
+                "team_id": teams or ALL,
+            }
+            yield key, self._rows[day, locations, teams]

@@ -1,0 +1,228 @@
+"""Swell's streams."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from tap_medchat_swell.errors import VendorError
+from tap_medchat_swell.readahead import ReadAhead, Workers
+from tap_medchat_swell.rows import KeyFinder, Row
+from tap_medchat_swell.state import scope_of
+from tap_medchat_swell.stream import WindowedStream, now
+from tap_medchat_swell.swell.api import SwellApi
+from tap_medchat_swell.swell.counts import CountsWindow
+from tap_medchat_swell.swell.days import DAY, DayFrontier
+from tap_medchat_swell.swell.window import (
+    MessageWindow,
+    PagedMessages,
+    Trust,
+    UpdatedMessages,
+)
+from tap_medchat_swell.timestamps import (
+    format_timestamp,
+    normalize_timestamp,
+    parse_timestamp,
+)
+from tap_medchat_swell.windows import plan_days
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_medchat_swell.readahead import WindowReader
+
+UPDATED_AFTER_DAYS = 3
+
+
+class SwellStream(WindowedStream):
+    """A stream of Swell's that is read by days."""
+
+    vendor = "Swell"
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[tuple[SwellApi, Workers]]:
+        api = SwellApi(self.options)
+        workers = Workers(self.options.max_concurrency)
+        try:
+            yield api, workers
+        finally:
+            workers.close()
+            api.client.close()
+
+    def _log_end(self, what: str, api: SwellApi) -> None:
+        self.logger.info("%s finished: %d requests.", what, api.client.requests_sent)
+
+
+class SwellMessages(SwellStream):
+    """Messages, read by windows of days that share a day.
+
+    The bookmark is the day up to which messages *created* have been read (W6).
+    """
+
+    name = "swell_messages"
+    primary_keys = ("id",)
+    replication_key = "created_at"
+
+    _created = KeyFinder("created_at")
+    _date_sent = KeyFinder("date_sent")
+
+    def read(self) -> None:
+        """Read all windows, then what has changed on older messages."""
+        options = self.options
+        scope = scope_of(
+            locations=options.swell_location_ids,
+            teams=options.swell_team_ids,
+            contacts=options.swell_contact_ids,
+        )
+        # Swell may take dates in another zone: a day early, and a day late (W4).
+        frontier = DayFrontier.load(self, scope, options.start_date.date() - DAY)
+        with self._asking() as (api, workers):
+            self._read_windows(frontier, api, workers)
+            if not self.has_enough:
+                self._read_changes(frontier, api, workers)
+                frontier.finish()
+            self._log_end("Messages", api)
+
+    def _read_windows(self, frontier: DayFrontier, api: SwellApi, workers: Workers) -> None:
+        today = now().date()
+        first = frontier.first_day(self.options.swell_lookback_days)
+        last = today + DAY
+        if self.options.end_date:
+            last = min(last, self.options.end_date.date() + DAY)
+        if first > last:
+            return
+        self.logger.info("Messages created from %s to %s.", first, last)
+        trust = Trust()
+        readers: Iterator[WindowReader[t.Any]] = (
+            MessageWindow(window, today, api, self.pack_rows, self._created.value, trust)
+            for window in plan_days(first, last, self.options.swell_window_days)
+        )
+        recent: list[set[int]] = [set(), set()]
+        begin = frontier.at or frontier.value
+        for reader in ReadAhead(readers, workers, self.idle):
+            window = t.cast("MessageWindow", reader)
+            ids = set(window.items)
+            if ids & recent[0]:
+                frontier.rewind(begin)
+                msg = (
+                    f"Swell sent the same messages for {window.window} as for days long "
+                    "before: it ignores from_date and to_date, so nothing can be read "
+                    "safely."
+                )
+                raise VendorError(msg)
+            self._write_new(window, recent[1])
+            recent = [recent[1], ids]
+            frontier.move(window.window.last)
+            if self.has_enough:
+                return
+
+    def _write_new(self, reader: PagedMessages, written: set[int]) -> None:
+        """Write a window's messages but those of the day shared with the one before."""
+        items = [item for number, item in reader.items.items() if number not in written]
+        self.write(items, reader.received or now())
+        self.logger.debug("%s: %d.", reader, len(reader.items))
+
+    def _read_changes(self, frontier: DayFrontier, api: SwellApi, workers: Workers) -> None:
+        """Read late changes (read, status) on messages of any age (W12).
+
+        An extra: the windows are what counts. Swell allows three days back.
+        """
+        finished = frontier.finished
+        limit = timedelta(days=UPDATED_AFTER_DAYS)
+        if finished is None or not timedelta() <= frontier.started - finished <= limit:
+            return
+        today = now().date()
+        since = max(finished.date() - DAY, today - limit)
+        updated = UpdatedMessages(since, api, self.pack_rows, self._created.value, Trust())
+        for _ in ReadAhead(iter([updated]), workers, self.idle):
+            if updated.is_refused:
+                self.logger.info(
+                    "Swell refused updated_after: changes are seen on the messages of "
+                    "the last swell_lookback_days only."
+                )
+            else:
+                self._write_new(updated, set())
+
+    def pack_rows(self, rows: list[Row]) -> list[t.Any]:
+        """Records out of Swell's rows, ready to be written."""
+        return self.pack([self._record(row) for row in rows])
+
+    def _record(self, row: Row) -> Row:
+        record = self.rows.record(row)
+        text, zone = self._sent(row)
+        if "date_sent" in record:
+            record["date_sent"] = text
+        if "date_sent_utc" in record:
+            record["date_sent_utc"] = self._sent_utc(text, zone)
+        return record
+
+    def _sent(self, row: Row) -> tuple[str | None, ZoneInfo]:
+        """date_sent as text, and the zone it is in: its own, if it is an object (W6)."""
+        value, zone = self._date_sent.value(row), self.options.swell_date_sent_timezone
+        if isinstance(value, dict):
+            try:
+                zone = ZoneInfo(str(value.get("timezone") or zone))
+            except (ValueError, OSError, KeyError):
+                pass
+            value = value.get("date")
+        return (value if isinstance(value, str) and value else None), zone
+
+    def _sent_utc(self, text: str | None, zone: ZoneInfo) -> str | None:
+        if text is None:
+            return None
+        if zone.key == "UTC":
+            return normalize_timestamp(text.replace(" ", "T", 1))
+        instant = parse_timestamp(text, zone)
+        return format_timestamp(instant) if instant else None
+
+
+class SwellMessageCounts(SwellStream):
+    """Counts per day, all together or per location or team."""
+
+    name = "swell_message_counts"
+    primary_keys = ("date", "location_id", "team_id")
+    replication_key = "date"
+
+    def read(self) -> None:
+        """Ask for every day's counts, and again for those of the last days (W15)."""
+        options = self.options
+        splits = self._splits()
+        scope = scope_of(splits=splits, parameters=options.swell_counts_parameters)
+        frontier = DayFrontier.load(self, scope, options.start_date.date())
+        first = frontier.first_day(options.swell_counts_lookback_days)
+        last = now().date()
+        if options.end_date:
+            last = min(last, (options.end_date - timedelta(microseconds=1)).date())
+        with self._asking() as (api, workers):
+            readers: Iterator[WindowReader[t.Any]] = (
+                CountsWindow(api, days, splits) for days in weeks(first, last)
+            )
+            for reader in ReadAhead(readers, workers, self.idle):
+                window = t.cast("CountsWindow", reader)
+                records = [self.rows.record(row) | key for key, row in window.counts()]
+                self.write(self.pack(records), window.received or now())
+                frontier.move(window.days[-1])
+                if self.has_enough:
+                    return
+            frontier.finish()
+            self._log_end("Counts", api)
+
+    def _splits(self) -> list[tuple[str, str]]:
+        """Location and team filters of the requests per day; ids with commas, or empty."""
+        options = self.options
+        locations, teams = options.swell_location_ids, options.swell_team_ids
+        every_location, every_team = ",".join(locations), ",".join(teams)
+        if options.swell_counts_split == "location":
+            return [(location, every_team) for location in locations]
+        if options.swell_counts_split == "team":
+            return [(every_location, team) for team in teams]
+        return [(every_location, every_team)]
+
+
+def weeks(first: date, last: date) -> Iterator[list[date]]:
+    """The days from first to last, seven at a time."""
+    days = [first + number * DAY for number in range((last - first).days + 1)]
+    for start in range(0, len(days), 7):
+        yield days[start : start + 7]

@@ -1,0 +1,208 @@
+"""One window of messages: paged by hints, checked against Swell's own total."""
+
+from __future__ import annotations
+
+import logging
+import typing as t
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tap_medchat_swell.errors import InputRefused, VendorError
+from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeated
+from tap_medchat_swell.readahead import Request, WindowReader
+from tap_medchat_swell.swell.api import MessagePage, message_page
+from tap_medchat_swell.timestamps import parse_timestamp
+from tap_medchat_swell.windows import DayWindow
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date, datetime
+
+    from tap_medchat_swell.client import Ask
+    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.stream import Item
+    from tap_medchat_swell.swell.api import SwellApi
+
+FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
+OPEN_DAYS = 2  # how far back Swell may refuse a to_date as not there yet
+
+
+@dataclass
+class Trust:
+    """Whether Swell's totals have proven to mean something; shared by all windows."""
+
+    in_totals: bool = True
+
+
+class PagedMessages(WindowReader[MessagePage]):
+    """Reads all pages of one question for messages.
+
+    When finished, `items` holds its messages by id. `count` is how many there are.
+    """
+
+    def __init__(
+        self,
+        api: SwellApi,
+        pack: Callable[[list[Row]], list[Item]],
+        created: Callable[[Row], t.Any],
+        trust: Trust,
+    ) -> None:
+        super().__init__()
+        self._api = api
+        self._pack = pack
+        self._created = created
+        self._trust = trust
+        self.items: dict[int, Item] = {}
+        self.received: datetime | None = None
+        self._first_reading: set[int] | None = None
+        self.log = logging.getLogger("tap-medchat-swell.swell_messages")
+        self._restart()
+
+    def _restart(self) -> None:
+        self._paginator = PageLinksPaginator()
+        self._asked: set[Request] = set()
+        self._arrived: dict[int, MessagePage] = {}
+
+    def ask(self, page: int) -> Ask:
+        """The request for a page."""
+        raise NotImplementedError
+
+    def check(self, rows: list[Row]) -> None:
+        """Raise VendorError where rows were never asked for."""
+
+    def wanted(self, room: int) -> list[Request]:
+        """The first page, then all pages that it announces."""
+        if self.finished:
+            return []
+        ahead = len(self._asked) + room
+        pages = (Request(self.ask(page), page) for page in self._paginator.ahead(ahead))
+        wanted = [request for request in pages if request not in self._asked][:room]
+        self._asked.update(wanted)
+        return wanted
+
+    def fetch(self, request: Request) -> MessagePage:
+        """Get one page; runs in a worker."""
+        return self._api.client.fetch(request.ask, message_page)
+
+    def take(self, request: Request, page: MessagePage) -> None:
+        """Use a page as soon as all before it are there."""
+        if request not in self._asked or self.finished:
+            return
+        self._arrived[request.token] = page
+        while not self.finished:
+            due = self._arrived.pop(self._paginator.current_value, None)
+            if due is None:
+                return
+            self._accept(due)
+
+    def _accept(self, page: MessagePage) -> None:
+        self.check(page.rows)
+        try:
+            self._paginator.advance(page)  # type: ignore[arg-type]
+        except PageRepeated:
+            self._page_repeated()
+            return
+        self.received = self.received or page.received
+        items = self._pack(page.rows)
+        self.items.update(zip(page.ids, items, strict=True))
+        self.held_bytes += sum(len(item) * (1 if isinstance(item, bytes) else 50) for item in items)
+        if self._paginator.finished:
+            self._finish()
+
+    def _page_repeated(self) -> None:
+        if self._first_reading is not None:
+            msg = (
+                "Swell sent the same messages for different page numbers: it ignores "
+                "page, so what follows the first page cannot be read."
+            )
+            raise VendorError(msg)
+        self._read_again()
+
+    def _finish(self) -> None:
+        """Finish, or read everything once more where it does not add up (W10)."""
+        ids, totals = self._paginator.ids, self._paginator.totals
+        adds_up = totals <= {len(ids)} and not self._paginator.repeats
+        if adds_up or (not self._trust.in_totals and len(totals) < 2):  # noqa: PLR2004
+            self.finished = True
+        elif self._first_reading is None:
+            self._read_again()
+        else:
+            self._report(ids, totals)
+            self.finished = True
+
+    def _read_again(self) -> None:
+        self._first_reading = self._paginator.ids
+        self._restart()
+
+    def _report(self, ids: set[int], totals: set[int]) -> None:
+        self.log.warning(
+            "%s: read %d messages twice, %d different ones in all, while Swell counts %s.",
+            self,
+            len(ids),
+            len(self.items),
+            " or ".join(map(str, sorted(totals))) or "none",
+        )
+        if ids == self._first_reading and len(totals) == 1:
+            self._trust.in_totals = False
+
+
+class MessageWindow(PagedMessages):
+    """Reads the messages created in a window of days."""
+
+    def __init__(self, window: DayWindow, today: date, *args: t.Any) -> None:
+        self.window = window
+        self._today = today
+        super().__init__(*args)
+
+    def __str__(self) -> str:
+        return f"Messages of {self.window}"
+
+    def ask(self, page: int) -> Ask:
+        """The request for a page."""
+        return self._api.ask_window(self.window, page)
+
+    def refused(self, request: Request, error: VendorError) -> None:
+        """Ask for a day less where Swell does not allow a to_date that far on (W3)."""
+        if request not in self._asked:
+            return
+        shorter = self.window.last - timedelta(days=1)
+        too_old = self.window.last < self._today - timedelta(days=OPEN_DAYS)
+        if not isinstance(error, InputRefused) or too_old or shorter < self.window.first:
+            raise error
+        self.window = DayWindow(self.window.first, shorter)
+        self._restart()
+
+    def check(self, rows: list[Row]) -> None:
+        """Raise VendorError for messages created far outside the window (W22)."""
+        for row in rows:
+            text = self._created(row)
+            created = parse_timestamp(text) if isinstance(text, str) else None
+            if created is not None and self.window.is_far_from(created, FAR_DAYS):
+                msg = (
+                    f"Swell sent messages from far outside {self.window}: it ignores "
+                    "from_date and to_date, so nothing can be read safely."
+                )
+                raise VendorError(msg)
+
+
+class UpdatedMessages(PagedMessages):
+    """Reads the messages changed since a day, whenever created."""
+
+    def __init__(self, since: date, *args: t.Any) -> None:
+        self._since = since
+        self.is_refused = False
+        super().__init__(*args)
+
+    def __str__(self) -> str:
+        return f"Messages changed after {self._since}"
+
+    def ask(self, page: int) -> Ask:
+        """The request for a page."""
+        return self._api.ask_updated(str(self._since), page)
+
+    def refused(self, request: Request, error: VendorError) -> None:
+        """Do without where Swell refuses: the windows are what counts (W12)."""
+        if not isinstance(error, InputRefused):
+            raise error
+        del request
+        self.is_refused = self.finished = True

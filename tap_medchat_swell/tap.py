@@ -1,0 +1,242 @@
+"""The tap: which streams exist for which settings, and how a run begins and ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+import typing as t
+from functools import cached_property
+
+from singer_sdk import Tap
+from singer_sdk.cli import plugin_cli
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase, _ConfigInput
+
+from tap_medchat_swell import redaction, settings
+from tap_medchat_swell.command import TapCommand, load_config, load_document
+from tap_medchat_swell.errors import Stopped, SyncFailed, TapError
+from tap_medchat_swell.medchat.streams import (
+    SmsChats,
+    SmsMemberships,
+    SmsMessages,
+    SmsTextBotExecutions,
+)
+from tap_medchat_swell.state import check_state
+from tap_medchat_swell.swell.streams import SwellMessageCounts, SwellMessages
+from tap_medchat_swell.writer import BufferedWriter
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    import click
+    from singer_sdk import Stream
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+
+    from tap_medchat_swell.stream import WindowedStream
+
+STREAMS: tuple[type[WindowedStream], ...] = (
+    SmsChats,
+    SmsMemberships,
+    SmsMessages,
+    SmsTextBotExecutions,
+    SwellMessageCounts,
+    SwellMessages,
+)
+# How long a signal waits for the writing of a line to come to its end.
+STOP_SECONDS = 1.5
+
+
+class TapMedchatSwell(Tap):
+    """Patient text messages from MedChat (SMS chats) and Swell CX (messages)."""
+
+    name = "tap-medchat-swell"
+    config_jsonschema: t.ClassVar[dict[str, t.Any]] = settings.CONFIG_JSONSCHEMA
+    message_writer_class = BufferedWriter
+    message_writer: BufferedWriter
+    # No BATCH: the SDK's batches pass by stream maps and deselection, so that hashed and
+    # deselected patient data would stand in clear in the files.
+    capabilities: t.ClassVar[list[CapabilitiesEnum]] = [
+        TapCapabilities.CATALOG,
+        TapCapabilities.STATE,
+        TapCapabilities.DISCOVER,
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+
+    def __init__(self, **kwargs: t.Any) -> None:
+        self.failed_streams: list[str] = []
+        self._stop_signal: int | None = None
+        try:
+            super().__init__(**kwargs)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            self._blame_input(kwargs)
+            raise
+
+    def _blame_input(self, kwargs: dict[str, t.Any]) -> None:
+        """Say which input the SDK stumbled over, if it was one."""
+        if not hasattr(self, "_config"):
+            msg = (
+                f"An environment variable {self._env_var_prefix}* does not hold what its "
+                "setting wants: whole numbers as digits, lists and objects as JSON."
+            )
+            raise TapError(msg) from None
+        if kwargs.get("catalog") and self._streams is None:
+            msg = "The catalog is not one that --discover wrote: write it anew."
+            raise TapError(msg) from None
+
+    # Configuration
+
+    @cached_property
+    def options(self) -> settings.Options:
+        """The configuration, typed."""
+        return settings.Options.from_config(self.config)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Validate in own words: the SDK's quote the values, secrets included."""
+        redaction.REDACTOR.protect(settings.secret_values(self._config))
+        self.append_builtin_config(self.config_jsonschema)
+        errors = [*self._builtin_problems(), *settings.problems(self._config)]
+        if errors and raise_errors:
+            summary = "Config validation failed"
+            raise ConfigValidationError(summary, errors=errors, schema={})
+        return errors
+
+    def _builtin_problems(self) -> list[str]:
+        """What is wrong with the SDK's own settings. Sets their defaults, as the SDK does."""
+        own = {setting.name for setting in settings.SETTINGS}
+        properties = self.config_jsonschema["properties"]
+        builtin = {name: properties[name] for name in properties if name not in own}
+        validator = JSONSchemaValidator({"type": "object", "properties": builtin})
+        problems = [
+            f"{'.'.join(map(str, error.path))} is not valid ({error.validator})."
+            for error in validator.iter_errors(self._config)
+        ]
+        if self._config.get("batch_config"):
+            problems.append(
+                "batch_config is not supported: batches would pass by stream maps and deselection."
+            )
+        return problems
+
+    def setup_mapper(self) -> None:
+        """Set up stream maps, in which config['hash_salt'] is the setting."""
+        salt = self._config.get("hash_salt")
+        if salt:
+            map_config = self._config.get("stream_map_config") or {}
+            self._config["stream_map_config"] = {"hash_salt": salt, **map_config}
+        super().setup_mapper()
+
+    def load_state(self, state: dict[str, t.Any]) -> None:
+        """Take over the state; raises StateError for what is none."""
+        check_state(state)
+        super().load_state(state)
+
+    # Streams
+
+    def discover_streams(self) -> Sequence[Stream]:
+        """The streams of the vendors with credentials; without any, all."""
+        vendors = [v for v in settings.CREDENTIALS if settings.has_credentials(v, self.config)]
+        return [stream(self) for stream in STREAMS if not vendors or stream.vendor in vendors]
+
+    # Running
+
+    def sync_all(self) -> None:  # type: ignore[misc]
+        """Sync all streams; raises SyncFailed at the end if one could not be read.
+
+        Final in the SDK, which ends a run with its first failure. Here the other
+        vendor's streams are still read, and the failure must not be lost.
+        """
+        super().sync_all()
+        self.message_writer.flush()
+        if self.failed_streams:
+            msg = (
+                f"Not read to the end: {', '.join(self.failed_streams)}. The state keeps "
+                "what was read; the next run goes on from there."
+            )
+            raise SyncFailed(msg)
+
+    def check_stop(self) -> None:
+        """Raise Stopped if a signal has come: called where nothing is half done."""
+        if self._stop_signal is not None:
+            raise Stopped(self._stop_signal)
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Note the signal. The SDK exits with 0 from wherever the signal came upon it."""
+        del frame
+        self._stop_signal = signum
+        # For a target that reads no more, so that a write never ends.
+        last_resort = threading.Timer(STOP_SECONDS, os._exit, (128 + signum,))
+        last_resort.daemon = True
+        last_resort.start()
+
+    def run(self) -> None:
+        """Sync as the command line does: when told to stop, write the frontier first."""
+        try:
+            self.check_stop()
+            self.sync_all()
+        except Stopped:
+            self.state_writer.write_state(self.state)
+            self.message_writer.flush()
+            raise
+
+    # Command line
+
+    @plugin_cli
+    def cli(cls) -> click.Command:
+        """The command, with guarded output."""
+        redaction.install()
+        return super().cli
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """The SDK's options on this tap's command."""
+        command = super().get_singer_command()
+        return TapCommand(
+            name=command.name,
+            callback=command.callback,
+            params=command.params,
+            help=command.help,
+            context_settings=command.context_settings,
+            logger=cls.logger,
+        )
+
+    @classmethod
+    def cb_config(
+        cls: type[PluginBase],
+        ctx: click.Context,
+        param: click.Option,
+        value: tuple[str, ...],
+    ) -> _ConfigInput:
+        """Read configuration files, guarding their secrets from the first moment."""
+        del ctx, param
+        config: dict[str, t.Any] = {}
+        for path in value:
+            if path != "ENV":
+                config |= load_config(path)
+        redaction.REDACTOR.protect(settings.secret_values(config))
+        return _ConfigInput(config=config, parse_env="ENV" in value)
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: t.IO[str] | None = None,
+        catalog: t.IO[str] | None = None,
+    ) -> None:
+        """Run the tap: the SDK's, with errors in plain words and a stop that resumes."""
+        super(Tap, cls).invoke(about=about, about_format=about_format)
+        cls.print_version(print_fn=cls.logger.info)
+        config = config or _ConfigInput()
+        tap = cls(
+            config=config.config,
+            state=load_document(state, "state") if state else None,
+            catalog=load_document(catalog, "catalog") if catalog else None,
+            parse_env_config=config.parse_env,
+        )
+        tap.run()

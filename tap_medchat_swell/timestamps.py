@@ -1,0 +1,66 @@
+"""Instants as text: read leniently, written in one fixed-width UTC form.
+
+The form, `2022-12-01T20:40:50.000000Z`, makes text comparison and time comparison the
+same, which Singer bookmarks need.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone, tzinfo
+
+UTC = timezone.utc
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHAPE = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))?)?"
+    r"\s*(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?"
+)
+
+
+def parse_timestamp(text: str, zone: tzinfo = UTC) -> datetime | None:
+    """Read a date-time with 0 to 9 or more fractional digits; None if it is not one.
+
+    Text without an offset is read in `zone` (M10: MedChat's are UTC; W5: Swell's
+    `date_sent` names none). Digits beyond microseconds are cut.
+    """
+    match = _SHAPE.fullmatch(text.strip())
+    if not match:
+        return None
+    day, clock, fraction, offset = match.groups()
+    clock = clock or "00:00:00"
+    try:
+        naive = datetime.fromisoformat(f"{day}T{clock}")
+        naive = naive.replace(microsecond=int((fraction or "0").ljust(6, "0")[:6]))
+        return naive.replace(tzinfo=_offset(offset) or zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _offset(text: str | None) -> tzinfo | None:
+    if text is None:
+        return None
+    if text in {"Z", "z", "UTC"}:
+        return UTC
+    digits = text[1:].replace(":", "").ljust(4, "0")
+    size = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return timezone(-size if text[0] == "-" else size)
+
+
+def format_timestamp(instant: datetime) -> str:
+    """Write an instant in the fixed-width form."""
+    text = instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    return f"{text}Z"
+
+
+def normalize_timestamp(text: str) -> str | None:
+    """`format_timestamp(parse_timestamp(text))`, with a short way for the usual forms."""
+    if len(text) > 18 and text[10] == "T" and (text[-1] == "Z" or len(text) == 19):
+        head, _, fraction = text.rstrip("Z").partition(".")
+        if len(head) == 19 and (fraction == "" or fraction.isdecimal()):
+            try:
+                datetime.fromisoformat(head)
+            except ValueError:
+                return None
+            return f"{head}.{fraction.ljust(6, '0')[:6]}Z"
+    instant = parse_timestamp(text)
+    return format_timestamp(instant) if instant else None
