@@ -103,7 +103,7 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
         )
     )
     error: VendorError = error_type(sentence)
-    if status == 400 and b"top" in body.lower():  # noqa: PLR2004
+    if status == 400 and re.search(rb"\btop\b", body.lower()):  # noqa: PLR2004
         error = PageTooLarge(sentence, _named_limit(body))
     raise Unusable(action, error, asked_wait(headers))
 

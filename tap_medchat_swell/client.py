@@ -20,11 +20,13 @@ import requests.adapters
 import urllib3.exceptions
 
 from tap_medchat_swell.answers import (
+    NO_CONTENT,
     Action,
     Unusable,
     Vendor,
     check_status,
     decode_json,
+    wrong_shape,
 )
 from tap_medchat_swell.errors import PageTooLarge, VendorError
 from tap_medchat_swell.gate import Gate
@@ -87,7 +89,7 @@ class Client:
     def fetch(self, ask: Ask, read: Callable[[t.Any], T]) -> T:
         """Ask until `read` accepts the document, within the retry budget.
 
-        `read` gets None for an empty body or a 204. Raises VendorError when no answer
+        `read` gets None for a 204, and for an empty body that stays empty. Raises VendorError when no answer
         can be used, Cancelled when the client has been closed.
         """
         started = time.monotonic()
@@ -96,7 +98,7 @@ class Client:
         for attempt in itertools.count(1):
             try:
                 return read(self._attempt(ask, lenient=attempt > BRIEF_RETRIES))
-            except Unusable as unusable:
+            except Unusable as unusable:  # noqa: PERF203 - it is what the loop is for
                 failures += unusable.action is not Action.WAIT
                 pause = self._pause(unusable, failures, next(pauses))
                 if time.monotonic() - started + pause > self._options.retry_seconds:
@@ -147,7 +149,11 @@ class Client:
         finally:
             self.gate.leave(headers)
         check_status(self.vendor, response.status_code, headers, body)
-        return decode_json(self.vendor, body, lenient=lenient) if body.strip() else None
+        if body.strip():
+            return decode_json(self.vendor, body, lenient=lenient)
+        if response.status_code == NO_CONTENT or lenient:
+            return None
+        raise wrong_shape(self.vendor, "an empty answer")
 
     def _send(self, ask: Ask) -> requests.Response:
         request = requests.PreparedRequest()
@@ -189,7 +195,6 @@ class Client:
         return Unusable(Action.RETRY, VendorError(f"{name} {what}.{advice}"))
 
     def _body(self, response: requests.Response) -> bytes:
-        limit = self._options.max_response_mb << 20
         deadline = time.monotonic() + ANSWER_TIMEOUTS * self._options.read_timeout_seconds
         chunks: list[bytes] = []
         size = 0
@@ -198,10 +203,7 @@ class Client:
             while chunk := response.raw.read1(CHUNK, decode_content=True):
                 chunks.append(chunk)
                 size += len(chunk)
-                if size > limit:
-                    raise Unusable(Action.FAIL, self._too_large())
-                if time.monotonic() > deadline:
-                    raise requests.exceptions.ReadTimeout
+                self._check_bounds(size, deadline)
         except (
             requests.RequestException,
             urllib3.exceptions.HTTPError,
@@ -210,16 +212,20 @@ class Client:
             response.raw.close()
             raise self._broken_off(error) from None
         except Unusable:
-            response.raw.close()
+            response.raw.close()  # the connection cannot be used again
             raise
         response.raw.release_conn()
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _too_large(self) -> VendorError:
-        return PageTooLarge(
-            f"{self.vendor.name} sent an answer of over {self._options.max_response_mb} "
-            "MiB. Lower the page size, or raise max_response_mb."
-        )
+    def _check_bounds(self, size: int, deadline: float) -> None:
+        if size > self._options.max_response_mb << 20:
+            sentence = (
+                f"{self.vendor.name} sent an answer of over {self._options.max_response_mb} "
+                "MiB. Lower the page size, or raise max_response_mb."
+            )
+            raise Unusable(Action.FAIL, PageTooLarge(sentence))
+        if time.monotonic() > deadline:
+            raise requests.exceptions.ReadTimeout
 
     def _broken_off(self, error: Exception) -> Unusable:
         timed_out = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)

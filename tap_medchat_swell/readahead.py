@@ -13,11 +13,12 @@ import threading
 import typing as t
 from dataclasses import dataclass
 
-from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tap_medchat_swell.client import Ask
 
 MAX_HELD_BYTES = 16 << 20
 WINDOWS_AHEAD = 2  # times the number of workers

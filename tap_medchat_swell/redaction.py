@@ -10,12 +10,12 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import os
 import re
 import sys
 import typing as t
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 from singer_sdk.exceptions import (
     ConfigValidationError,
@@ -32,6 +32,7 @@ if t.TYPE_CHECKING:
 MASK = "[redacted]"
 # Below this length a value is no secret, and taking it out of records would spoil them.
 SHORTEST_IN_RECORDS = 8
+MOST_LINES = 100  # of a traceback
 SAFE_TEXTS = (TapError, ConfigValidationError, MapExpressionError, StreamMapConfigError)
 
 
@@ -145,7 +146,7 @@ def describe_exception(error: BaseException) -> str:
     """
     lines: list[str] = []
     seen: BaseException | None = error
-    while seen is not None and len(lines) < 100:
+    while seen is not None and len(lines) < MOST_LINES:
         text = f": {seen}" if isinstance(seen, SAFE_TEXTS) else ""
         lines.append(f"{type(seen).__name__}{text}")
         lines.extend(_frames(seen.__traceback__))
@@ -156,6 +157,6 @@ def describe_exception(error: BaseException) -> str:
 def _frames(traceback: TracebackType | None) -> Iterable[str]:
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        path = os.path.relpath(code.co_filename, os.path.dirname(os.path.dirname(__file__)))
+        path = "/".join(Path(code.co_filename).parts[-2:])
         yield f"  at {path}:{traceback.tb_lineno} in {code.co_name}"
         traceback = traceback.tb_next

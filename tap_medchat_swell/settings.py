@@ -20,6 +20,7 @@ from tap_medchat_swell.timestamps import parse_timestamp
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_PRINTABLE = re.compile(r"[ -~]*")
 _SECRET_NAME = re.compile("token|secret|passw|salt|api_?key|credential", re.IGNORECASE)
 
 Kind = t.Literal["string", "integer", "date", "ids", "choice"]
@@ -432,8 +433,10 @@ def _problem(setting: Setting, value: t.Any) -> str | None:
         return _integer_problem(setting, value)
     if setting.kind == "ids":
         return _ids_problem(value)
-    if not isinstance(value, str):
-        return "must be text"
+    return _text_problem(setting, value) if isinstance(value, str) else "must be text"
+
+
+def _text_problem(setting: Setting, value: str) -> str | None:  # noqa: PLR0911 - one a kind
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(setting.choices)}"
     if setting.kind == "date" and parse_timestamp(value) is None:
@@ -442,9 +445,7 @@ def _problem(setting: Setting, value: t.Any) -> str | None:
         return _url_problem(value)
     if setting.name == "swell_date_sent_timezone" and not _is_zone(value):
         return "must be the IANA name of a time zone, such as America/Denver"
-    if setting.kind == "string" and any(
-        ord(char) < 32 or ord(char) > 126 for char in value.strip()
-    ):
+    if setting.kind == "string" and not _PRINTABLE.fullmatch(value.strip()):
         return "must hold printable ASCII characters only"
     return None
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import typing as t
-from datetime import datetime
 
 from tap_medchat_swell.errors import StateError
 from tap_medchat_swell.timestamps import format_timestamp, parse_timestamp
+
+if t.TYPE_CHECKING:
+    from datetime import datetime
 
 VERSION = 1
 Bookmark = dict[str, t.Any]

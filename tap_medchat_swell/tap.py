@@ -185,7 +185,7 @@ class TapMedchatSwell(Tap):
     # Command line
 
     @plugin_cli
-    def cli(cls) -> click.Command:
+    def cli(cls) -> click.Command:  # noqa: N805 - as the decorator wants it
         """The command, with guarded output."""
         redaction.install()
         return super().cli

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WIDTH = len("2022-12-01T20:40:50")
 _SHAPE = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))?)?"
     r"\s*(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?"
@@ -54,9 +55,9 @@ def format_timestamp(instant: datetime) -> str:
 
 def normalize_timestamp(text: str) -> str | None:
     """`format_timestamp(parse_timestamp(text))`, with a short way for the usual forms."""
-    if len(text) > 18 and text[10] == "T" and (text[-1] == "Z" or len(text) == 19):
+    if len(text) >= _WIDTH and text[10] == "T" and (text[-1] == "Z" or len(text) == _WIDTH):
         head, _, fraction = text.rstrip("Z").partition(".")
-        if len(head) == 19 and (fraction == "" or fraction.isdecimal()):
+        if len(head) == _WIDTH and (fraction == "" or fraction.isdecimal()):
             try:
                 datetime.fromisoformat(head)
             except ValueError:

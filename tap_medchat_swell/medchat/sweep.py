@@ -305,6 +305,10 @@ class Sweep:
         for share, progress in zip(self.shares, self._progress, strict=True):
             share.finished = progress
             share.write_bookmark(None, self._bookmark_value(progress))
+        if not self._rows:
+            self._leader.logger.warning(
+                "No chats at all: check medchat_org_id and start_date if there should be."
+            )
         self._leader.logger.info(
             "Sweep finished: %d chats in %d windows, %d requests.",
             self._rows,

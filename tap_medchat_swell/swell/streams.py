@@ -162,10 +162,8 @@ class SwellMessages(SwellStream):
         """date_sent as text, and the zone it is in: its own, if it is an object (W6)."""
         value, zone = self._date_sent.value(row), self.options.swell_date_sent_timezone
         if isinstance(value, dict):
-            try:
+            with contextlib.suppress(ValueError, OSError, KeyError):
                 zone = ZoneInfo(str(value.get("timezone") or zone))
-            except (ValueError, OSError, KeyError):
-                pass
             value = value.get("date")
         return (value if isinstance(value, str) and value else None), zone
 
