@@ -1,0 +1,5 @@
+"""Entry point of ``python -m medchat_swell_sandbox``."""
+
+from medchat_swell_sandbox.cli import main
+
+main()

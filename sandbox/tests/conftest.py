@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sandbox_clients import MedChat, Swell
+
+from medchat_swell_sandbox import Dataset, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox without a row, to which a test adds the rows it speaks of."""
+    with Sandbox(Dataset()) as running:
+        yield running
+
+
+@pytest.fixture
+def medchat(sandbox: Sandbox) -> MedChat:
+    return MedChat(sandbox)
+
+
+@pytest.fixture
+def swell(sandbox: Sandbox) -> Swell:
+    return Swell(sandbox)

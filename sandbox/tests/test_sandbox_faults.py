@@ -1,0 +1,267 @@
+"""Each fault as it looks on the wire."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import urlsplit
+
+import pytest
+
+from medchat_swell_sandbox import Dataset, Fault, Sandbox
+from medchat_swell_sandbox.fault_answers import CHANGES, PLAYS
+from medchat_swell_sandbox.faults import FaultKind, FaultQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox_clients import MedChat, Swell
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    dataset = Dataset.generate(chats=20, swell_messages=0)
+    for _ in range(5):
+        dataset.add_swell_message(1, text="Hello")
+    with Sandbox(dataset) as running:
+        yield running
+
+
+def raw(sandbox: Sandbox, limit: int | None = None) -> tuple[bytes, bytes, bool]:
+    """Ask Swell on a bare socket: head, body, and whether the end was a reset.
+
+    Reads to the end of the connection, or until ``limit`` bytes have come.
+    """
+    url = urlsplit(sandbox.swell_api_url)
+    target = f"{url.path}/messages?token={sandbox.swell_api_token}"
+    request = f"GET {target} HTTP/1.1\r\nHost: {url.netloc}\r\n"
+    request += "Accept: application/json\r\nConnection: close\r\n\r\n"
+    got, reset = b"", False
+    with socket.create_connection((url.hostname, url.port), timeout=5) as client:
+        client.sendall(request.encode())
+        try:
+            while (limit is None or len(got) < limit) and (
+                piece := client.recv(1 << 16)
+            ):
+                got += piece
+        except ConnectionResetError:
+            reset = True
+    head, _, body = got.partition(b"\r\n\r\n")
+    return head, body, reset
+
+
+def announced(head: bytes) -> int:
+    line = next(line for line in head.split(b"\r\n") if line.startswith(b"Content-L"))
+    return int(line.split(b":")[1])
+
+
+def strike(sandbox: Sandbox, kind: FaultKind, **params: Any) -> None:
+    sandbox.faults.add(Fault(kind, **params))
+
+
+def test_every_kind_is_played() -> None:
+    assert sorted([*CHANGES, *PLAYS]) == sorted(get_args(FaultKind))
+
+
+@pytest.mark.parametrize(
+    "status", [400, 401, 403, 404, 406, 409, 415, 422, 500, 502, 503, 504, 520]
+)
+def test_status(swell: Swell, status: int) -> None:
+    strike(
+        swell.sandbox,
+        "status",
+        status=status,
+        body='{"x": 1}',
+        headers=(("X-Id", "7"),),
+    )
+    reply = swell.get()
+    assert (reply.status, reply.json, reply.headers["x-id"]) == (status, {"x": 1}, "7")
+    assert swell.get().status == 200
+
+
+def test_rate_limited(swell: Swell) -> None:
+    for form in ("seconds", "date", "reset"):
+        strike(swell.sandbox, "rate_limited", retry_after=30, retry_after_form=form)
+    strike(swell.sandbox, "rate_limited")
+    seconds, date, reset, bare = (swell.get() for _ in range(4))
+    assert {reply.status for reply in (seconds, date, reset, bare)} == {429}
+    assert seconds.headers["retry-after"] == "30"
+    until = parsedate_to_datetime(date.headers["retry-after"]).timestamp()
+    assert 25 < until - time.time() <= 30
+    assert 25 < int(reset.headers["x-ratelimit-reset"]) - time.time() <= 31
+    assert not {"retry-after", "x-ratelimit-reset"} & bare.headers.keys()
+
+
+def test_reset_before_the_answer(sandbox: Sandbox) -> None:
+    strike(sandbox, "reset")
+    assert raw(sandbox) == (b"", b"", True)
+    assert sandbox.requests[0].status is None
+
+
+def test_reset_in_mid_body(sandbox: Sandbox) -> None:
+    strike(sandbox, "reset_mid_body")
+    head, body, reset = raw(sandbox)
+    assert reset
+    assert 0 < len(body) < announced(head)
+
+
+def test_cut_body(sandbox: Sandbox) -> None:
+    strike(sandbox, "cut_body")
+    head, body, reset = raw(sandbox)
+    assert not reset
+    assert 0 < len(body) < announced(head)
+
+
+def test_length_too_long(sandbox: Sandbox) -> None:
+    strike(sandbox, "length_too_long")
+    head, body, _ = raw(sandbox)
+    assert announced(head) == len(body) + 100
+    assert len(json.loads(body)["data"]) == 5
+
+
+def test_length_too_short(sandbox: Sandbox) -> None:
+    strike(sandbox, "length_too_short")
+    head, body, _ = raw(sandbox)
+    assert announced(head) == len(body) // 2
+
+
+def test_cut_chunked(sandbox: Sandbox) -> None:
+    strike(sandbox, "cut_chunked")
+    head, body, _ = raw(sandbox)
+    assert b"Transfer-Encoding: chunked" in head
+    assert not body.endswith(b"0\r\n\r\n")
+
+
+def test_truncated_json_has_the_right_length(swell: Swell) -> None:
+    strike(swell.sandbox, "truncated_json")
+    reply = swell.get()
+    assert int(reply.headers["content-length"]) == len(reply.body) > 0
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(reply.body)
+
+
+def test_slow_and_trickle(swell: Swell) -> None:
+    strike(swell.sandbox, "slow", delay_ms=60)
+    strike(swell.sandbox, "trickle", delay_ms=5, pieces=12)
+    for _ in range(2):
+        start = time.monotonic()
+        assert len(swell.page()["data"]) == 5
+        assert time.monotonic() - start >= 0.05
+
+
+def test_never_ending(sandbox: Sandbox) -> None:
+    strike(sandbox, "never_ending", delay_ms=1)
+    _, body, _ = raw(sandbox, limit=400)
+    assert body.count(b"1\r\n \r\n") > 20
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "body"),
+    [
+        ("empty", 200, b""),
+        ("no_content", 204, b""),
+        ("html", 200, b"<!DOCTYPE html>"),
+        ("login_redirect", 302, b"<!DOCTYPE html>"),
+        ("wrong_envelope", 200, b'{"payload":{"content":{"data":[{'),
+    ],
+)
+def test_not_the_answer_asked_for(
+    swell: Swell, kind: FaultKind, status: int, body: bytes
+) -> None:
+    strike(swell.sandbox, kind)
+    reply = swell.get()
+    assert reply.status == status
+    assert reply.body.startswith(body)
+    assert bool(reply.body) == bool(body)
+
+
+def test_data_null(swell: Swell, medchat: MedChat) -> None:
+    strike(swell.sandbox, "data_null", times=2)
+    assert swell.page()["data"] is None
+    assert medchat.get().json == {"data": None}
+
+
+def test_rows_of_the_wrong_shape(swell: Swell, medchat: MedChat) -> None:
+    strike(swell.sandbox, "rows_not_objects", times=2)
+    strike(swell.sandbox, "wrong_types", times=2)
+    assert swell.page()["data"] == [["neither", 1, None]] * 5
+    assert medchat.get(top=1).json == [["neither", 1, None]]
+    assert swell.page()["data"][0]["id"] == {"value": 1}
+    assert isinstance(medchat.rows(top=1)[0]["id"], list)
+
+
+def test_bad_text(swell: Swell) -> None:
+    strike(swell.sandbox, "invalid_utf8")
+    strike(swell.sandbox, "lone_surrogates")
+    with pytest.raises(UnicodeDecodeError):
+        swell.get().body.decode()
+    assert swell.page()["data"][0]["text"] == "\ud83d lone \udc00Hello"
+
+
+def test_deep_nesting_and_many_keys(swell: Swell) -> None:
+    strike(swell.sandbox, "deep_nesting")
+    strike(swell.sandbox, "million_keys", size=5000)
+    assert b"[" * 10_000 in swell.get().body
+    assert len(swell.page()["data"][0]) == 5000
+
+
+def test_huge_body(swell: Swell) -> None:
+    strike(swell.sandbox, "huge_body", size=3)
+    assert len(swell.page()["data"][0]["text"]) == 3_000_000
+
+
+def test_gzip_bomb(swell: Swell) -> None:
+    strike(swell.sandbox, "gzip_bomb", size=4)
+    reply = swell.get()
+    assert reply.headers["content-encoding"] == "gzip"
+    assert len(reply.body) < 10_000
+    assert len(json.loads(gzip.decompress(reply.body))["data"][0]["text"]) == 4_000_000
+
+
+def struck(fault: Fault, count: int = 12, seed: int = 0) -> list[int]:
+    queue = FaultQueue(seed)
+    queue.add(fault)
+    return [n for n in range(1, count + 1) if queue.draw("swell", "/api/v1/messages")]
+
+
+@pytest.mark.parametrize(
+    ("script", "hit"),
+    [
+        ({}, [1]),
+        ({"times": 3}, [1, 2, 3]),
+        ({"times": 2, "after": 4}, [5, 6]),
+        ({"times": None, "every": 4}, [1, 5, 9]),
+        ({"times": 2, "after": 1, "every": 3}, [2, 5]),
+        ({"times": 2, "where": "medchat"}, []),
+        ({"times": 2, "where": "swell"}, [1, 2]),
+        ({"where": "/messages"}, [1]),
+        ({"where": "/count"}, []),
+    ],
+)
+def test_which_requests_are_struck(script: dict[str, Any], hit: list[int]) -> None:
+    assert struck(Fault("reset", **script)) == hit
+
+
+def test_chance_comes_from_the_seed() -> None:
+    fault = Fault("reset", times=None, probability=0.3)
+    assert struck(fault, 200, seed=1) == struck(fault, 200, seed=1)
+    assert struck(fault, 200, seed=1) != struck(fault, 200, seed=2)
+    assert 30 < len(struck(fault, 200)) < 90
+
+
+def test_faults_wait_their_turn_and_can_be_cleared(swell: Swell) -> None:
+    first = Fault("status", status=500)
+    last = replace(first, status=503, times=9)
+    swell.sandbox.faults.add(first, replace(first, status=502), last)
+    assert [swell.get().status for _ in range(3)] == [500, 502, 503]
+    assert [fault.status for fault in swell.sandbox.faults.pending()] == [503]
+    swell.sandbox.faults.clear()
+    assert swell.get().status == 200
+    assert [record.fault for record in swell.sandbox.requests] == ["status"] * 3 + [
+        None
+    ]
