@@ -105,6 +105,7 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     error: VendorError = error_type(sentence)
     if status == 400 and re.search(rb"\btop\b", body.lower()):  # noqa: PLR2004
         error = PageTooLarge(sentence, _named_limit(body))
+    error.status = status
     raise Unusable(action, error, asked_wait(headers))
 
 
@@ -185,6 +186,8 @@ def _details(vendor: Vendor, body: bytes) -> str:
 
 
 def _is_known_code(code: object) -> bool:
+    if not isinstance(code, (str, int)):
+        return False  # a list cannot even be looked for in a set
     return code in KNOWN_CODES or bool(re.fullmatch(r"\d{1,6}", str(code)))
 
 

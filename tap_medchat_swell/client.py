@@ -89,8 +89,9 @@ class Client:
     def fetch(self, ask: Ask, read: Callable[[t.Any], T]) -> T:
         """Ask until `read` accepts the document, within the retry budget.
 
-        `read` gets None for a 204, and for an empty body that stays empty. Raises VendorError when no answer
-        can be used, Cancelled when the client has been closed.
+        `read` gets None for a 204, and for an empty body that stays empty.
+        Raises VendorError when no answer can be used, Cancelled when the client has been
+        closed.
         """
         started = time.monotonic()
         pauses = _pauses()
@@ -220,8 +221,9 @@ class Client:
     def _check_bounds(self, size: int, deadline: float) -> None:
         if size > self._options.max_response_mb << 20:
             sentence = (
-                f"{self.vendor.name} sent an answer of over {self._options.max_response_mb} "
-                "MiB. Lower the page size, or raise max_response_mb."
+                f"{self.vendor.name} sent an answer of over "
+                f"{self._options.max_response_mb} MiB. Lower the page size, or raise "
+                "max_response_mb."
             )
             raise Unusable(Action.FAIL, PageTooLarge(sentence))
         if time.monotonic() > deadline:

@@ -73,6 +73,10 @@ def load_document(file: t.IO[str], what: str) -> dict[str, t.Any]:
 
 def load_config(path: str) -> dict[str, t.Any]:
     """A configuration file; raises TapError where it cannot be read."""
+    if path.lstrip().startswith("{"):
+        # Its secrets are not known yet, so the path must not be named.
+        msg = "--config takes the path of a file, not the configuration itself."
+        raise TapError(msg)
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - load_document's type
             return load_document(file, "configuration")

@@ -26,7 +26,9 @@ class SyncFailed(TapError):
 
 
 class VendorError(TapError):
-    """A vendor's answer cannot be used."""
+    """A vendor's answer cannot be used; `status` is its HTTP status, if it had one."""
+
+    status: int | None = None
 
 
 class PageTooLarge(VendorError):

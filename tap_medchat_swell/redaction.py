@@ -50,10 +50,12 @@ class Redactor:
         forms = {form for value in self._values for form in _forms(value)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        # Nothing else can stand in a line of JSON, and no quote that ends a string.
+        escaped = {json.dumps(form)[1:-1] for form in forms}
         self._in_records = [
             form.encode()
-            for form in longest_first
-            if len(form) >= SHORTEST_IN_RECORDS and '"' not in form
+            for form in sorted(escaped, key=len, reverse=True)
+            if len(form) >= SHORTEST_IN_RECORDS
         ]
 
     def text(self, text: str) -> str:

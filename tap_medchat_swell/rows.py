@@ -14,6 +14,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.timestamps import normalize_timestamp
 
 if t.TYPE_CHECKING:
@@ -31,8 +32,14 @@ class Misfit(Exception):
     """A value that does not fit its column's type."""
 
 
-class Oversized(Exception):
+class Oversized(TapError):
     """A row with more fields or levels than any message has."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"A row with over {MAX_FIELDS} fields or {MAX_DEPTH} levels came, which no "
+            "message has: nothing after it is read."
+        )
 
 
 def snake_case(key: str) -> str:

@@ -436,7 +436,7 @@ def _problem(setting: Setting, value: t.Any) -> str | None:
     return _text_problem(setting, value) if isinstance(value, str) else "must be text"
 
 
-def _text_problem(setting: Setting, value: str) -> str | None:  # noqa: PLR0911 - one a kind
+def _text_problem(setting: Setting, value: str) -> str | None:
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(setting.choices)}"
     if setting.kind == "date" and parse_timestamp(value) is None:

@@ -50,11 +50,10 @@ class DayWindow:
     def __str__(self) -> str:
         return f"{self.first} to {self.last}"
 
-    def is_far_from(self, instant: datetime, days: int) -> bool:
-        """Whether an instant lies over `days` days outside, in whatever zone."""
-        return not (
-            self.first - timedelta(days=days) <= instant.date() <= self.last + timedelta(days=days)
-        )
+    def is_near(self, day: str, days: int) -> bool:
+        """Whether a day (YYYY-MM-DD) lies at most `days` days outside."""
+        margin = timedelta(days=days)
+        return str(self.first - margin) <= day <= str(self.last + margin)
 
 
 def plan_days(first: date, last: date, days: int) -> Iterator[DayWindow]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from tap_medchat_swell.answers import Vendor, wrong_shape
 from tap_medchat_swell.client import Ask, Client
+from tap_medchat_swell.medchat.links import CutCollections
 from tap_medchat_swell.rows import Row, folded
 from tap_medchat_swell.stream import now
 from tap_medchat_swell.windows import Window, literal
@@ -83,6 +84,7 @@ class MedChatApi:
                 "Authorization": f"Bearer {options.medchat_access_token}",
             },
         )
+        self._cut = CutCollections(self.client, MEDCHAT, self._url)
 
     def ask(self, window: Window, skip: int) -> Ask:
         """One page of a window, written the way of MedChat's own examples (M12, M13).
@@ -101,4 +103,5 @@ class MedChatApi:
     def fetch(self, ask: Ask, identify: t.Callable[[Row], str]) -> ChatPage:
         """Get a page; runs in a worker."""
         rows = self.client.fetch(ask, chat_rows)
+        self._cut.complete(rows, ask)
         return ChatPage(rows, [identify(row) for row in rows], now())

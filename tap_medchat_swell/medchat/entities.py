@@ -11,6 +11,7 @@ import msgspec
 
 from tap_medchat_swell.answers import wrong_shape
 from tap_medchat_swell.medchat.api import MEDCHAT
+from tap_medchat_swell.medchat.links import is_link
 from tap_medchat_swell.rows import KeyFinder, Row, folded
 
 if t.TYPE_CHECKING:
@@ -72,9 +73,9 @@ class ChatEntity:
         chat_id = self.identify(row)
         found: dict[str, list[t.Any] | None] = {}
         cut_short = set()
-        for key, expand, is_link in self._keys_of_children(row):
+        for key, expand, is_note in self._keys_of_children(row):
             value = row.pop(key)
-            if is_link:
+            if is_note:
                 cut_short.add(expand)
             elif value is None or isinstance(value, list):
                 found[expand] = value
@@ -92,9 +93,9 @@ class ChatEntity:
                 self._child_keys.clear()
             keys = ((key, _expand_of(key), "@" in key) for key in shape)
             self._child_keys[shape] = [
-                (key, expand, is_note and key.lower().endswith("nextlink"))
+                (key, expand, is_note)
                 for key, expand, is_note in keys
-                if expand and (not is_note or key.lower().endswith("nextlink"))
+                if expand and (not is_note or is_link(key))
             ]
         return self._child_keys[shape]
 
@@ -165,7 +166,7 @@ class ChildEntity:
                 self._cut_short,
             )
         size, chats = max(self._sizes.items(), default=(0, 0))
-        if chats >= SUSPICIOUS_CHATS and size >= 50 and size % 10 == 0:  # noqa: PLR2004
+        if chats >= SUSPICIOUS_CHATS and size >= 10 and size % 10 == 0:  # noqa: PLR2004
             logger.warning(
                 "%d chats have exactly %d %s and none has more: MedChat may cut long "
                 "threads there.",

@@ -35,10 +35,15 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 @dataclass
 class Progress:
-    """One stream's share in a sweep, as its bookmark keeps it."""
+    """One stream's share in a sweep, as its bookmark keeps it.
+
+    The sweep read what was created from `start` on; with those before it, everything
+    from `covers` on has been read at least once.
+    """
 
     started: datetime
     start: datetime
+    covers: datetime
     settings: str
     ranges: list[Range] = field(default_factory=list)
 
@@ -52,6 +57,7 @@ class Progress:
         return {
             "started": format_timestamp(self.started),
             "start": format_timestamp(self.start),
+            "covers": format_timestamp(self.covers),
             "settings": self.settings,
             "windows": [[r.end, r.rows, f"{r.digest:x}"] for r in self.ranges],
         }
@@ -62,8 +68,9 @@ class Progress:
         try:
             started = state.instant(document["started"])  # type: ignore[index]
             start = state.instant(document["start"])  # type: ignore[index]
+            covers = state.instant(document["covers"])  # type: ignore[index]
             windows = document["windows"]  # type: ignore[index]
-            if started is None or start is None:
+            if started is None or start is None or covers is None:
                 return None
             ends = [to_epoch(start), *(int(end) for end, _, _ in windows)]
             ranges = [
@@ -73,7 +80,9 @@ class Progress:
             settings = str(document["settings"])  # type: ignore[index]
         except (KeyError, TypeError, ValueError):
             return None
-        return cls(started, start, settings, ranges) if ends == sorted(ends) else None
+        if ends != sorted(ends):
+            return None
+        return cls(started, start, covers, settings, ranges)
 
 
 class Share:
@@ -194,29 +203,34 @@ class Sweep:
         return t.cast("list[Progress]", under_way)
 
     def _fresh(self) -> list[Progress]:
-        start = self._start()
-        return [Progress(self._now, start, self._settings) for _ in self.shares]
+        start, covers = self._start()
+        return [Progress(self._now, start, covers, self._settings) for _ in self.shares]
 
-    def _start(self) -> datetime:
+    def _start(self) -> tuple[datetime, datetime]:
+        """Since when this sweep reads chats, and since when all have been read then."""
         start = self._options.start_date.replace(microsecond=0)
         days = self._options.medchat_lookback_days
-        finished = [share.finished for share in self.shares]
-        if days is None or None in finished:
-            self._leader.logger.info("Sweep of all chats created since %s.", literal(start))
-            return start
-        ends = [min(progress.end, self._now) for progress in finished if progress]
-        since = min(ends) - timedelta(days=days)
-        starts = (from_epoch(r.start) for r in self.shares[0].known.ranges)
-        since = max((begin for begin in starts if begin <= since), default=since)
-        covered = max(progress.start for progress in finished if progress)
-        start = max(start, since) if covered <= max(start, since) else start
-        self._leader.logger.info(
-            "Sweep of the chats created since %s only, as medchat_lookback_days is %d: "
-            "new messages on older chats are not seen.",
-            literal(start),
-            days,
-        )
-        return start
+        finished = [share.finished for share in self.shares if share.finished]
+        if days is not None and len(finished) == len(self.shares):
+            covers = max(progress.covers for progress in finished)
+            end = min(self._now, *(progress.end for progress in finished))
+            since = self._beginning_of_range(end - timedelta(days=days))
+            if covers <= start < since:
+                self._leader.logger.info(
+                    "Sweep of the chats created since %s only, as medchat_lookback_days "
+                    "is %d: new messages on older chats are not seen.",
+                    literal(since),
+                    days,
+                )
+                return since, covers
+        self._leader.logger.info("Sweep of all chats created since %s.", literal(start))
+        return start, start
+
+    def _beginning_of_range(self, instant: datetime) -> datetime:
+        """The beginning of the last sweep's window that an instant lies in."""
+        starts = (from_epoch(known.start) for known in self.shares[0].known.ranges)
+        earlier = [start for start in starts if start <= instant]
+        return max(earlier, default=instant.replace(microsecond=0))
 
     # Reading
 

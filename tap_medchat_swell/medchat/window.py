@@ -78,7 +78,8 @@ class ChatReader(WindowReader["ChatPage"]):
 
     def forget_pages(self) -> None:
         """Drop the answers to whatever has been asked ahead."""
-        self._asked: set[Request] = set()
+        self._reading = object()
+        self._asked: set[int] = set()
         self._arrived: dict[int, ChatPage] = {}
 
     def pages_ahead(self) -> int:
@@ -91,13 +92,10 @@ class ChatReader(WindowReader["ChatPage"]):
             return []
         if self.page_size != self.api.page_size:
             self.restart()
-        pages = (
-            Request(self.api.ask(self.window, skip), skip)
-            for skip in self.paginator.ahead(self.pages_ahead())
-        )
-        wanted = [request for request in pages if request not in self._asked][:room]
-        self._asked.update(wanted)
-        return wanted
+        ahead = self.paginator.ahead(self.pages_ahead())
+        skips = [skip for skip in ahead if skip not in self._asked][:room]
+        self._asked.update(skips)
+        return [Request(self.api.ask(self.window, skip), (self._reading, skip)) for skip in skips]
 
     def fetch(self, request: Request) -> ChatPage:
         """Get one page; runs in a worker."""
@@ -115,9 +113,10 @@ class ChatReader(WindowReader["ChatPage"]):
 
     def take(self, request: Request, page: ChatPage) -> None:
         """Use a page as soon as all before it are there."""
-        if request not in self._asked or self.finished:
+        reading, skip = request.token
+        if reading is not self._reading or self.finished:
             return
-        self._arrived[request.token] = page
+        self._arrived[skip] = page
         while not self.finished:
             due = self._arrived.pop(self.paginator.current_value, None)
             if due is None:

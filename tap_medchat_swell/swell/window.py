@@ -60,7 +60,8 @@ class PagedMessages(WindowReader[MessagePage]):
 
     def _restart(self) -> None:
         self._paginator = PageLinksPaginator()
-        self._asked: set[Request] = set()
+        self._reading = object()  # answers to an earlier reading are dropped
+        self._asked: set[int] = set()
         self._arrived: dict[int, MessagePage] = {}
 
     def ask(self, page: int) -> Ask:
@@ -74,11 +75,10 @@ class PagedMessages(WindowReader[MessagePage]):
         """The first page, then all pages that it announces."""
         if self.finished:
             return []
-        ahead = len(self._asked) + room
-        pages = (Request(self.ask(page), page) for page in self._paginator.ahead(ahead))
-        wanted = [request for request in pages if request not in self._asked][:room]
-        self._asked.update(wanted)
-        return wanted
+        ahead = self._paginator.ahead(len(self._asked) + room)
+        pages = [page for page in ahead if page not in self._asked][:room]
+        self._asked.update(pages)
+        return [Request(self.ask(page), (self._reading, page)) for page in pages]
 
     def fetch(self, request: Request) -> MessagePage:
         """Get one page; runs in a worker."""
@@ -86,9 +86,10 @@ class PagedMessages(WindowReader[MessagePage]):
 
     def take(self, request: Request, page: MessagePage) -> None:
         """Use a page as soon as all before it are there."""
-        if request not in self._asked or self.finished:
+        reading, number = request.token
+        if reading is not self._reading or self.finished:
             return
-        self._arrived[request.token] = page
+        self._arrived[number] = page
         while not self.finished:
             due = self._arrived.pop(self._paginator.current_value, None)
             if due is None:
@@ -163,7 +164,7 @@ class MessageWindow(PagedMessages):
 
     def refused(self, request: Request, error: VendorError) -> None:
         """Ask for a day less where Swell does not allow a to_date that far on (W3)."""
-        if request not in self._asked:
+        if request.token[0] is not self._reading:
             return
         shorter = self.window.last - timedelta(days=1)
         too_old = self.window.last < self._today - timedelta(days=OPEN_DAYS)
@@ -174,15 +175,14 @@ class MessageWindow(PagedMessages):
 
     def check(self, rows: list[Row]) -> None:
         """Raise VendorError for messages created far outside the window (W22)."""
-        for row in rows:
-            text = self._created(row)
-            created = parse_timestamp(text) if isinstance(text, str) else None
-            if created is not None and self.window.is_far_from(created, FAR_DAYS):
-                msg = (
-                    f"Swell sent messages from far outside {self.window}: it ignores "
-                    "from_date and to_date, so nothing can be read safely."
-                )
-                raise VendorError(msg)
+        days = {str(text)[:10] for text in map(self._created, rows) if text}
+        dates = (day for day in days if parse_timestamp(day))
+        if not all(self.window.is_near(day, FAR_DAYS) for day in dates):
+            msg = (
+                f"Swell sent messages from far outside {self.window}: it ignores from_date "
+                "and to_date, so nothing can be read safely."
+            )
+            raise VendorError(msg)
 
 
 class UpdatedMessages(PagedMessages):

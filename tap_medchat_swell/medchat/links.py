@@ -1,0 +1,86 @@
+"""Collections that MedChat cut short, read to their end (M15).
+
+A server may cut an expanded collection and mark that with a link, such as
+`Messages@odata.nextLink`. Of a link only path and query are used, and only below the
+configured address: whatever host it names, nothing is ever asked elsewhere.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+
+from tap_medchat_swell.answers import wrong_shape
+from tap_medchat_swell.client import Ask
+from tap_medchat_swell.errors import VendorError
+
+if t.TYPE_CHECKING:
+    from tap_medchat_swell.answers import Vendor
+    from tap_medchat_swell.client import Client
+    from tap_medchat_swell.rows import Row
+
+MAX_PAGES = 1000
+NOT_THERE = (400, 404)
+
+
+class CutCollections:
+    """Follows the links in chats' rows; runs in workers, so it keeps no state."""
+
+    def __init__(self, client: Client, vendor: Vendor, url: str) -> None:
+        self._client = client
+        self._vendor = vendor
+        self._base = urlsplit(url)
+
+    def complete(self, rows: list[Row], ask: Ask) -> None:
+        """Append what the links lead to. A link that leads nowhere stays in its row."""
+        for row in rows:
+            for key in [key for key in row if "@" in key and is_link(key)]:
+                items = row.get(key.partition("@")[0])
+                if isinstance(items, list) and isinstance(row[key], str):
+                    rest = self._follow(row[key], ask)
+                    if rest is not None:
+                        items += rest
+                        del row[key]
+
+    def _follow(self, link: str | None, ask: Ask) -> list[t.Any] | None:
+        rows: list[t.Any] = []
+        for _ in range(MAX_PAGES):
+            if link is None:
+                return rows
+            url = self._own(link, ask.url)
+            if url is None:
+                return None
+            try:
+                page, link = self._client.fetch(Ask(url, f"rest of {ask.label}"), self._page)
+            except VendorError as error:
+                if error.status in NOT_THERE:
+                    return None
+                raise
+            if not page:
+                return rows
+            rows += page
+        return None
+
+    def _own(self, link: str, asked: str) -> str | None:
+        """The link at the configured address; None if it leads outside of it."""
+        parts = urlsplit(urljoin(asked, link))
+        if not parts.path.startswith(self._base.path.rpartition("/")[0] + "/"):
+            return None
+        query = quote(parts.query, safe="%=&$',:/()*+;@!?-._~")
+        return urlunsplit((self._base.scheme, self._base.netloc, parts.path, query, ""))
+
+    def _page(self, document: t.Any) -> tuple[list[t.Any], str | None]:
+        if isinstance(document, list):
+            return document, None
+        if not isinstance(document, dict):
+            return [], None
+        rows = next((v for k, v in document.items() if k.lower() == "value"), None)
+        if not isinstance(rows, list):
+            raise wrong_shape(self._vendor, "JSON that is no part of a collection")
+        link = next((v for k, v in document.items() if is_link(k)), None)
+        return rows, link if isinstance(link, str) else None
+
+
+def is_link(key: str) -> bool:
+    """Whether a key names a link to what comes next."""
+    return key.lower().endswith("nextlink")
