@@ -14,6 +14,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MOST_WITHOUT_NEW = 3  # pages in a row, in an order that changes from page to page
+
+
 class PagingError(Exception):
     """The pages do not fit together."""
 
@@ -112,18 +115,20 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
     """Page numbers that end where Swell's hints agree that they end (W9).
 
     Links are hints and never followed (W8). An empty page ends always. Where hints
-    contradict each other one more page is asked for, and again after it if it brought
-    something new. A page that should hold more and brings nothing new raises
-    PageRepeated.
+    contradict each other, or a full page has but one that says stop, one more page is
+    asked for, and again after it as long as there is something new. The first page
+    once more in place of a later one raises PageRepeated.
     """
 
-    def __init__(self, start_value: int = 1) -> None:
-        super().__init__(start_value)
+    def __init__(self, page_size: int) -> None:
+        super().__init__(1)
         self.ids: set[t.Any] = set()
         self.totals: set[int] = set()
         self.repeats = 0
-        self._sure_of_more = False
+        self._page_size = page_size
+        self._first: Sequence[t.Any] = ()
         self._known_last = 1
+        self._without_new = 0
 
     def ahead(self, limit: int) -> list[int]:
         """The current page number, and those after it up to the announced last one."""
@@ -133,23 +138,28 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         return list(range(self._value, last + 1))
 
     def has_more(self, page: HintedPage) -> bool:  # type: ignore[override]
-        """Whether there may be another page."""
-        fresh = set(page.ids) - self.ids
-        self.repeats += len(page.ids) - len(fresh)
-        self.ids |= fresh
+        """Whether there may be another page. Raises PageRepeated."""
+        if self._value > 1 and page.ids and list(page.ids) == list(self._first):
+            raise PageRepeated
+        self._first = self._first or page.ids
+        known = len(self.ids)
+        self.ids.update(page.ids)
+        fresh = len(self.ids) - known
+        self.repeats += len(page.ids) - fresh
+        self._without_new = 0 if fresh else self._without_new + 1
         if page.total is not None:
             self.totals.add(page.total)
-        if not page.ids:
-            return False
-        if not fresh:
-            if self._sure_of_more:
-                raise PageRepeated
-            return False
+        return bool(page.ids) and self._goes_on(page)
+
+    def _goes_on(self, page: HintedPage) -> bool:
         hints = self._hints(page)
-        self._sure_of_more = bool(hints) and all(hints)
-        if self._sure_of_more and page.last_page is not None:
-            self._known_last = page.last_page
-        return not hints or any(hints)
+        if hints and all(hints):
+            self._known_last = page.last_page or 1
+            return self._without_new < MOST_WITHOUT_NEW
+        if self._without_new:
+            return False
+        is_full = len(page.ids) >= self._page_size
+        return any(hints) or not hints or (len(hints) == 1 and is_full)
 
     def _hints(self, page: HintedPage) -> list[bool]:
         """For each hint that the page gives, whether it says that there is more."""

@@ -18,7 +18,7 @@ from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.timestamps import normalize_timestamp
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
 Row = dict[str, t.Any]
 EXTRAS = "additional_properties"
@@ -103,8 +103,7 @@ def fold_freely(value: t.Any, depth: int = 0) -> t.Any:
             raise Oversized
         result: Row = {}
         for key, item in value.items():
-            name = snake_case(key)
-            result[key if name in result else name] = fold_freely(item, depth + 1)
+            result[_free_name(key, result)] = fold_freely(item, depth + 1)
         return result
     if isinstance(value, list):
         return [fold_freely(item, depth + 1) for item in value]
@@ -208,12 +207,21 @@ class RowType:
 
 
 def _named(keys: list[str]) -> list[tuple[str, str]]:
-    """Names for the keys; one that would come twice stays as the vendor wrote it."""
+    """Names for the keys."""
     names: dict[str, str] = {}
     for key in keys:
-        name = snake_case(key)
-        names[key if name in names else name] = key
+        names[_free_name(key, names)] = key
     return list(names.items())
+
+
+def _free_name(key: str, taken: Container[str]) -> str:
+    """A name for the key; one that would come twice stays as the vendor wrote it."""
+    name = snake_case(key)
+    if name in taken:
+        name = key
+    while name in taken:
+        name += "_"
+    return name
 
 
 class KeyFinder:

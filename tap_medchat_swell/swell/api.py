@@ -115,6 +115,7 @@ class SwellApi:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self.page_size = options.swell_page_size
         self._url = f"{options.swell_api_url.rstrip('/')}/messages"
         token = quote(options.swell_api_token, safe="")
         # Without this Accept, Laravel answers a refused token with a redirect (W17).
@@ -135,7 +136,7 @@ class SwellApi:
             "location_id": ",".join(self._options.swell_location_ids),
             "team_id": ",".join(self._options.swell_team_ids),
             "contact_id": ",".join(self._options.swell_contact_ids),
-            "per_page": str(self._options.swell_page_size),
+            "per_page": str(self.page_size),
             "page": str(page),
         }
         return Ask(f"{self._url}?{_encoded(query)}", f"{label}, page {page}")

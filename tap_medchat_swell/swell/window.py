@@ -23,6 +23,10 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.stream import Item
     from tap_medchat_swell.swell.api import SwellApi
 
+MIDNIGHT = " 00:00"  # makes Y-m-d H:i, the format of Swell's contacts page, out of Y-m-d
+MAX_READINGS = 20
+MAX_IN_VAIN = 3  # readings that bring nothing new
+MAX_REPEATED = 3
 FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
 OPEN_DAYS = 2  # how far back Swell may refuse a to_date as not there yet
 
@@ -54,12 +58,12 @@ class PagedMessages(WindowReader[MessagePage]):
         self._trust = trust
         self.items: dict[int, Item] = {}
         self.received: datetime | None = None
-        self._first_reading: set[int] | None = None
+        self._readings = self._known = self._in_vain = self._repeated = 0
         self.log = logging.getLogger("tap-medchat-swell.swell_messages")
         self._restart()
 
     def _restart(self) -> None:
-        self._paginator = PageLinksPaginator()
+        self._paginator = PageLinksPaginator(self._api.page_size)
         self._reading = object()  # answers to an earlier reading are dropped
         self._asked: set[int] = set()
         self._arrived: dict[int, MessagePage] = {}
@@ -111,39 +115,46 @@ class PagedMessages(WindowReader[MessagePage]):
             self._finish()
 
     def _page_repeated(self) -> None:
-        if self._first_reading is not None:
+        self._repeated += 1
+        if self._repeated >= MAX_REPEATED:
             msg = (
-                "Swell sent the same messages for different page numbers: it ignores "
-                "page, so what follows the first page cannot be read."
+                "Swell sent the same messages for different page numbers: it ignores page, "
+                "so what follows the first page cannot be read."
             )
             raise VendorError(msg)
-        self._read_again()
+        self._restart()
 
     def _finish(self) -> None:
-        """Finish, or read everything once more where it does not add up (W10)."""
+        """Finish, or read everything again while it does not add up (W10)."""
         ids, totals = self._paginator.ids, self._paginator.totals
-        adds_up = totals <= {len(ids)} and not self._paginator.repeats
-        if adds_up or (not self._trust.in_totals and len(totals) < 2):  # noqa: PLR2004
+        adds_up = totals == {len(ids)} if totals else not self._paginator.repeats
+        if len(totals) == 1 and len(self.items) in totals:
+            adds_up = True  # several readings together hold all
+        untold = len(totals) == 1 and not self._trust.in_totals
+        self._in_vain = self._in_vain + 1 if len(self.items) == self._known else 0
+        self._known = len(self.items)
+        self._readings += 1
+        # Messages that come twice prove that the order changes from page to page.
+        patience = MAX_IN_VAIN if self._paginator.repeats else 1
+        if adds_up or untold:
             self.finished = True
-        elif self._first_reading is None:
-            self._read_again()
+        elif self._readings == 1 or (self._in_vain < patience and self._readings < MAX_READINGS):
+            self._restart()
         else:
             self._report(ids, totals)
             self.finished = True
 
-    def _read_again(self) -> None:
-        self._first_reading = self._paginator.ids
-        self._restart()
-
     def _report(self, ids: set[int], totals: set[int]) -> None:
+        if totals and len(self.items) >= max(totals):
+            return  # more than it counts: rows came and went meanwhile
         self.log.warning(
-            "%s: read %d messages twice, %d different ones in all, while Swell counts %s.",
+            "%s: %d different ones in %d readings, while Swell counts %s: some may be missing.",
             self,
-            len(ids),
             len(self.items),
-            " or ".join(map(str, sorted(totals))) or "none",
+            self._readings,
+            " or ".join(map(str, sorted(totals))) or "nothing",
         )
-        if ids == self._first_reading and len(totals) == 1:
+        if len(ids) == len(self.items) and len(totals) == 1:
             self._trust.in_totals = False
 
 
@@ -189,7 +200,7 @@ class UpdatedMessages(PagedMessages):
     """Reads the messages changed since a day, whenever created."""
 
     def __init__(self, since: date, *args: t.Any) -> None:
-        self._since = since
+        self._since = str(since)
         self.is_refused = False
         super().__init__(*args)
 
@@ -198,11 +209,16 @@ class UpdatedMessages(PagedMessages):
 
     def ask(self, page: int) -> Ask:
         """The request for a page."""
-        return self._api.ask_updated(str(self._since), page)
+        return self._api.ask_updated(self._since, page)
 
     def refused(self, request: Request, error: VendorError) -> None:
-        """Do without where Swell refuses: the windows are what counts (W12)."""
+        """Try the other format, then do without: the windows are what counts (W12)."""
         if not isinstance(error, InputRefused):
             raise error
-        del request
-        self.is_refused = self.finished = True
+        if request.token[0] is not self._reading:
+            return
+        if MIDNIGHT in self._since:
+            self.is_refused = self.finished = True
+        else:
+            self._since += MIDNIGHT
+            self._restart()
