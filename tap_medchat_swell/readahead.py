@@ -25,6 +25,7 @@ WINDOWS_AHEAD = 2  # times the number of workers
 TICK = 0.25
 
 PageT = t.TypeVar("PageT")
+Answered = tuple["WindowReader[t.Any]", "Request", t.Any]
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,7 @@ class Workers:
         self.count = count
         self._jobs: queue.SimpleQueue[tuple[WindowReader[t.Any], Request] | None]
         self._jobs = queue.SimpleQueue()
-        self.answers: queue.SimpleQueue[tuple[WindowReader[t.Any], Request, t.Any]]
-        self.answers = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def submit(self, reader: WindowReader[t.Any], request: Request, busy: int) -> None:
@@ -93,7 +93,17 @@ class Workers:
                 answer = reader.fetch(request)
             except BaseException as error:  # noqa: BLE001 - the planning thread raises it
                 answer = error
-            self.answers.put((reader, request, answer))
+            self._answers.put((reader, request, answer))
+
+    def wait_for_answers(self) -> list[Answered]:
+        """All answers that have come; after a moment's wait perhaps none."""
+        answers = []
+        try:
+            answers.append(self._answers.get(timeout=TICK))
+            while True:
+                answers.append(self._answers.get_nowait())
+        except queue.Empty:
+            return answers
 
     def close(self) -> None:
         """Let idle threads end; busy ones end with their answer, which nobody reads."""
@@ -124,7 +134,7 @@ class ReadAhead(t.Generic[PageT]):
                 yield self._readers.popleft()
                 continue
             self._submit()
-            self._take_answer()
+            self._take_answers()
 
     def _plan_ahead(self) -> bool:
         ahead = WINDOWS_AHEAD * self._workers.count if self._workers.count > 1 else 1
@@ -145,19 +155,19 @@ class ReadAhead(t.Generic[PageT]):
                 self._workers.submit(reader, request, self._in_flight)
                 self._in_flight += 1
 
-    def _take_answer(self) -> None:
-        try:
-            reader, request, answer = self._workers.answers.get(timeout=TICK)
-        except queue.Empty:
-            return
-        self._in_flight -= 1
-        if isinstance(answer, VendorError):
-            reader.refused(request, answer)
-        elif isinstance(answer, BaseException):
-            raise answer
-        else:
-            reader.take(request, answer)
-        self._adopt(reader)
+    def _take_answers(self) -> None:
+        """Use all answers that are there, after sending what their workers can do next."""
+        answers = self._workers.wait_for_answers()
+        self._in_flight -= len(answers)
+        self._submit()
+        for reader, request, answer in answers:
+            if isinstance(answer, VendorError):
+                reader.refused(request, answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                reader.take(request, answer)
+            self._adopt(reader)
 
     def _adopt(self, reader: WindowReader[PageT]) -> None:
         """Queue what a reader left over right behind it."""

@@ -26,6 +26,7 @@ MAX_FIELDS = 2000
 MAX_DEPTH = 64
 MAX_PLANS = 500
 INT64 = 1 << 63
+PLAIN = frozenset({str, int, bool})
 
 
 class Misfit(Exception):
@@ -63,6 +64,8 @@ def as_text(value: t.Any) -> str:
 
 def as_integer(value: t.Any) -> int | None:
     """Whole numbers, also as text or with a zero fraction; "" is null."""
+    if type(value) is int and -INT64 <= value < INT64:
+        return value
     if value == "":
         return None
     if (isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,19}\s*", value)) or (
@@ -96,6 +99,8 @@ def as_timestamp(value: t.Any) -> str | None:
 
 def fold_freely(value: t.Any, depth: int = 0) -> t.Any:
     """A value of unknown shape with the keys of its objects in snake_case."""
+    if value is None or type(value) in PLAIN:
+        return value
     if depth > MAX_DEPTH:
         raise Oversized
     if isinstance(value, dict):

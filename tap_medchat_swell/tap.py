@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import typing as t
@@ -174,6 +175,9 @@ class TapMedchatSwell(Tap):
 
     def run(self) -> None:
         """Sync as the command line does: when told to stop, write the frontier first."""
+        # What the imports have left behind lives as long as the run: without this the
+        # garbage collector walks through it again and again.
+        gc.freeze()
         try:
             self.check_stop()
             self.sync_all()

@@ -64,8 +64,7 @@ def _offset(text: str | None) -> tzinfo | None:
 
 def format_timestamp(instant: datetime) -> str:
     """Write an instant in the fixed-width form."""
-    text = instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-    return f"{text}Z"
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def normalize_timestamp(text: str) -> str | None:

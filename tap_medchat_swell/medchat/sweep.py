@@ -78,7 +78,8 @@ class Progress:
                 for begin, (end, rows, digest) in zip(ends[:-1], windows, strict=True)
             ]
             settings = str(document["settings"])  # type: ignore[index]
-        except (KeyError, TypeError, ValueError):
+            from_epoch(ends[-1])
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
         if ends != sorted(ends):
             return None
@@ -293,7 +294,8 @@ class Sweep:
         if self._check_children(at_end=False) and not self._leader.is_dry_run:
             for share, progress in zip(self.shares, self._progress, strict=True):
                 share.write_bookmark(progress, self._bookmark_value(progress))
-            self._leader.write_state()
+            if reader.window.end < self._end:  # else the sweep's own STATE comes next
+                self._leader.write_state()
 
     def _bookmark_value(self, progress: Progress) -> datetime:
         return min(progress.end, self._now)

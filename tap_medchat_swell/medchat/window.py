@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
 
 MAX_PASSES = 20
 MAX_REPEATED = 3
-CAUTION = 0.9  # of the chats that the density lets expect are asked for ahead
+CAUTION = 0.8  # of the chats that the density lets expect are asked for ahead
 
 
 class Content(t.Protocol):

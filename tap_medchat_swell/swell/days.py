@@ -105,19 +105,23 @@ class DayFrontier:
         """
         self.at = min(day, self.started.date() - DAY)
         self.value = max(self.value, self.at)
-        self._write()
+        self._bookmark()
+        if day < self.started.date():  # else the end is near, and its STATE says the same
+            self.stream.write_state()
 
     def rewind(self, value: date) -> None:
         """What this run has read cannot be relied on: bookmark where it began."""
         self.value = self.at = value
-        self._write()
+        self._bookmark()
+        self.stream.write_state()
 
     def finish(self) -> None:
         """The run has read everything."""
         self.finished, self.at = self.started, None
-        self._write()
+        self._bookmark()
+        self.stream.write_state()
 
-    def _write(self) -> None:
+    def _bookmark(self) -> None:
         if self.stream.is_dry_run:
             return
         state.write(
@@ -130,7 +134,6 @@ class DayFrontier:
             started=format_timestamp(self.started) if self.at else None,
             finished=format_timestamp(self.finished) if self.finished else None,
         )
-        self.stream.write_state()
 
 
 def _midnight(day: date) -> datetime:
