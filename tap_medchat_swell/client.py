@@ -101,15 +101,15 @@ class Client:
                 return read(self._attempt(ask, lenient=attempt > BRIEF_RETRIES))
             except Unusable as unusable:  # noqa: PERF203 - it is what the loop is for
                 failures += unusable.action is not Action.WAIT
+                unusable.error.where = ask.label
                 pause = self._pause(unusable, failures, next(pauses))
                 if time.monotonic() - started + pause > self._options.retry_seconds:
                     raise self._gave_up(unusable, ask, attempt) from None
                 self._log.info(
-                    "%s: try %d: %s Again in %.1f s.",
-                    ask.label,
-                    attempt,
-                    unusable,
+                    "%s Again in %.1f s (try %d).",
+                    unusable.error,
                     pause,
+                    attempt + 1,
                 )
                 self._sleep(unusable, pause)
         raise AssertionError  # the count never ends

@@ -26,9 +26,17 @@ class SyncFailed(TapError):
 
 
 class VendorError(TapError):
-    """A vendor's answer cannot be used; `status` is its HTTP status, if it had one."""
+    """A vendor's answer cannot be used.
+
+    `status` is its HTTP status, if it had one, `where` the request that it answers.
+    """
 
     status: int | None = None
+    where: str = ""
+
+    def __str__(self) -> str:
+        sentence = super().__str__()
+        return f"{self.where}: {sentence}" if self.where else sentence
 
 
 class PageTooLarge(VendorError):

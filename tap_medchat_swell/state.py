@@ -32,6 +32,9 @@ def check_state(state: object) -> None:
     if not isinstance(state, dict):
         msg = 'The state must be a JSON object, such as {} or {"bookmarks": {...}}.'
         raise StateError(msg)
+    if state and "bookmarks" not in state:
+        msg = "The state has no bookmarks: it is not one that this tap wrote."
+        raise StateError(msg)
     bookmarks = state.get("bookmarks", {})
     if not isinstance(bookmarks, dict) or not all(
         isinstance(bookmark, dict) for bookmark in bookmarks.values()

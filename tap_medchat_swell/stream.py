@@ -160,16 +160,16 @@ class WindowedStream(Stream, ABC):
         """Read the stream in place of the SDK's record loop, which knows no windows."""
         del context, write_messages
         peers = self.readers_peers()
-        with contextlib.ExitStack() as stack:
-            for peer in peers:
-                peer._write_schema_message()  # noqa: SLF001 - of this class
-                peer._counter = stack.enter_context(peer.get_record_counter())  # noqa: SLF001
-                stack.enter_context(peer.get_sync_timer())
-            try:
+        try:
+            with contextlib.ExitStack() as stack:
+                for peer in peers:
+                    peer._write_schema_message()  # noqa: SLF001 - of this class
+                    peer._counter = stack.enter_context(peer.get_record_counter())  # noqa: SLF001
+                    stack.enter_context(peer.get_sync_timer())
                 if peers:
                     self.read()
-            except TapError as error:
-                self._fail(peers, error)
+        except TapError as error:
+            self._fail(peers, error)
         self.write_state()
         yield from ()
 

@@ -45,6 +45,7 @@ STREAMS: tuple[type[WindowedStream], ...] = (
     SwellMessageCounts,
     SwellMessages,
 )
+BAD_CATALOG = "The catalog is not one that --discover wrote: write it anew."
 # How long a signal waits for the writing of a line to come to its end.
 STOP_SECONDS = 1.5
 
@@ -71,6 +72,9 @@ class TapMedchatSwell(Tap):
     def __init__(self, **kwargs: t.Any) -> None:
         self.failed_streams: list[str] = []
         self._stop_signal: int | None = None
+        catalog = kwargs.get("catalog")
+        if isinstance(catalog, dict) and not catalog.get("streams"):
+            raise TapError(BAD_CATALOG)  # the SDK would read nothing, and call it success
         try:
             super().__init__(**kwargs)
         except (KeyError, TypeError, AttributeError, ValueError):
@@ -86,8 +90,7 @@ class TapMedchatSwell(Tap):
             )
             raise TapError(msg) from None
         if kwargs.get("catalog") and self._streams is None:
-            msg = "The catalog is not one that --discover wrote: write it anew."
-            raise TapError(msg) from None
+            raise TapError(BAD_CATALOG) from None
 
     # Configuration
 

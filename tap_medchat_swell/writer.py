@@ -54,6 +54,18 @@ class BufferedWriter(GenericSingerWriter[bytearray, Message]):
         """Write everything that is held."""
         data, self._buffer, self._since = self._buffer, bytearray(), None
         if data:
-            out = t.cast("t.BinaryIO", sys.stdout.buffer)
-            out.write(REDACTOR.line(data))
-            out.flush()
+            _write_all(REDACTOR.line(data))
+
+
+def _write_all(data: bytes | bytearray) -> None:
+    """Write to standard output until all of it is written.
+
+    With PYTHONUNBUFFERED, as containers often have it, there is no buffer behind
+    `buffer`, and a signal that comes upon a write to a full pipe cuts the write short:
+    half a line would stand before the last STATE.
+    """
+    out = t.cast("t.BinaryIO", sys.stdout.buffer)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[out.write(rest) :]
+    out.flush()
