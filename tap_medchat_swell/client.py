@@ -20,7 +20,6 @@ import requests.adapters
 import urllib3.exceptions
 
 from tap_medchat_swell.answers import (
-    NO_CONTENT,
     Action,
     Unusable,
     Vendor,
@@ -89,18 +88,21 @@ class Client:
     def fetch(self, ask: Ask, read: Callable[[t.Any], T]) -> T:
         """Ask until `read` accepts the document, within the retry budget.
 
-        `read` gets None for a 204, and for an empty body that stays empty.
+        `read` gets None for a 204 or an empty body that stays so.
         Raises VendorError when no answer can be used, Cancelled when the client has been
         closed.
         """
         started = time.monotonic()
         pauses = _pauses()
-        failures = 0
+        patience = min(BRIEF_RETRIES, self._options.max_retries)
+        failures = odd = 0
         for attempt in itertools.count(1):
             try:
-                return read(self._attempt(ask, lenient=attempt > BRIEF_RETRIES))
+                return read(self._attempt(ask, lenient=odd >= patience))
             except Unusable as unusable:  # noqa: PERF203 - it is what the loop is for
+                unusable.__traceback__ = None  # its frames would keep the answer
                 failures += unusable.action is not Action.WAIT
+                odd += unusable.action is Action.RETRY_BRIEFLY
                 unusable.error.where = ask.label
                 pause = self._pause(unusable, failures, next(pauses))
                 if time.monotonic() - started + pause > self._options.retry_seconds:
@@ -152,7 +154,7 @@ class Client:
         check_status(self.vendor, response.status_code, headers, body)
         if body.strip():
             return decode_json(self.vendor, body, lenient=lenient)
-        if response.status_code == NO_CONTENT or lenient:
+        if lenient:  # asked again and again, it is how the vendor says "none"
             return None
         raise wrong_shape(self.vendor, "an empty answer")
 

@@ -17,7 +17,7 @@ from singer_sdk.exceptions import (
 )
 from singer_sdk.plugin_base import SingerCommand
 
-from tap_medchat_swell.errors import Stopped, TapError
+from tap_medchat_swell.errors import Stopped, TapError, TargetGone
 from tap_medchat_swell.redaction import describe_exception
 
 FAILED = 1
@@ -37,7 +37,7 @@ class TapCommand(SingerCommand):
         except (TapError, MapExpressionError, StreamMapConfigError) as error:
             self.logger.error("%s", error)  # noqa: TRY400 - no traceback
             sys.exit(FAILED)
-        except BrokenPipeError:
+        except (TargetGone, BrokenPipeError):
             self.logger.error("The target has gone: it reads no more.")  # noqa: TRY400
             silence_stdout()
             sys.exit(FAILED)

@@ -7,6 +7,7 @@ TapError                 its text is one sentence, free of secrets and patient d
     ├── PageTooLarge     MedChat refused `$top`, or a page is over the size limit (M3)
     └── InputRefused     422: the vendor refused a parameter (W3, W12)
 Stopped                  SIGTERM or SIGINT arrived
+TargetGone               the target has closed the pipe
 Cancelled                the reading that a worker was fetching for has ended
 """
 
@@ -57,6 +58,12 @@ class Stopped(BaseException):
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
         self.signum = signum
+
+
+class TargetGone(BaseException):
+    """The target has closed the pipe. No Exception, as Stopped is none: the SDK would
+    call it an unhandled error of the stream.
+    """
 
 
 class Cancelled(BaseException):

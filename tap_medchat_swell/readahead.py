@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 
     from tap_medchat_swell.client import Ask
 
-MAX_HELD_BYTES = 16 << 20
+MAX_HELD_BYTES = 8 << 20
 WINDOWS_AHEAD = 2  # times the number of workers
 TICK = 0.25
 

@@ -120,9 +120,14 @@ def install() -> None:
 
 
 def _environment_secrets() -> set[str]:
-    """Passwords in proxy addresses, which end up in the texts of connection errors."""
-    proxies = (urllib.parse.urlsplit(url) for url in urllib.request.getproxies().values())
-    return {part.password for part in proxies if part.password}
+    """Passwords in proxy addresses, which end up in the texts of connection errors.
+
+    Taken out by hand: an address may be too broken to be parsed.
+    """
+    addresses = urllib.request.getproxies().values()
+    found = (re.match(r"(?:\w+://)?[^:@/]*:([^/].*)@", address) for address in addresses)
+    passwords = {match[1] for match in found if match}
+    return passwords | set(map(urllib.parse.unquote, passwords))
 
 
 def _redacted_record(*args: t.Any, **kwargs: t.Any) -> logging.LogRecord:

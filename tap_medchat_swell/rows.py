@@ -238,6 +238,8 @@ class KeyFinder:
 
     def key(self, row: Row) -> str | None:
         """The row's own key for the first of the names that it has."""
+        if len(row) > MAX_FIELDS:
+            raise Oversized  # and nothing of its size is remembered
         shape = tuple(row)
         try:
             return self._found[shape]

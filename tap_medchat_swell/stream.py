@@ -30,6 +30,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.tap import TapMedchatSwell
 
 ENCODER = msgspec.json.Encoder()
+AT_ONCE = 200  # records handed to the writer together
 # A record on its way: encoded, or as it is where the SDK must see it.
 Item = bytes | Row
 
@@ -117,11 +118,11 @@ class WindowedStream(Stream, ABC):
             self._counter.increment(len(items))
 
     def _write_encoded(self, items: list[bytes], extracted: datetime) -> None:
-        if items:
-            head = b'{"type":"RECORD","stream":%b,"record":' % ENCODER.encode(self.name)
-            tail = b',"time_extracted":%b}\n' % ENCODER.encode(extracted)
-            lines = head + (tail + head).join(items) + tail
-            self._tap.message_writer.write_lines(lines)
+        head = b'{"type":"RECORD","stream":%b,"record":' % ENCODER.encode(self.name)
+        tail = b',"time_extracted":%b}\n' % ENCODER.encode(extracted)
+        for start in range(0, len(items), AT_ONCE):  # a window's lines need not be in memory twice
+            lines = (tail + head).join(items[start : start + AT_ONCE])
+            self._tap.message_writer.write_lines(head + lines + tail)
 
     @property
     def has_enough(self) -> bool:

@@ -14,6 +14,7 @@ from singer_sdk.contrib.msgspec import serialize_jsonl
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message, RecordMessage
 
+from tap_medchat_swell.errors import TargetGone
 from tap_medchat_swell.redaction import REDACTOR
 
 BUFFER_BYTES = 64 * 1024
@@ -21,7 +22,7 @@ LONGEST_HOLD = 1.0
 
 
 class BufferedWriter(GenericSingerWriter[bytearray, Message]):
-    """Writes lines to standard output; raises BrokenPipeError when the target is gone."""
+    """Writes lines to standard output; raises TargetGone when nobody reads them."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -54,7 +55,10 @@ class BufferedWriter(GenericSingerWriter[bytearray, Message]):
         """Write everything that is held."""
         data, self._buffer, self._since = self._buffer, bytearray(), None
         if data:
-            _write_all(REDACTOR.line(data))
+            try:
+                _write_all(REDACTOR.line(data))
+            except BrokenPipeError:
+                raise TargetGone from None
 
 
 def _write_all(data: bytes | bytearray) -> None:

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
 
 MODULUS = 1 << 64
 ALWAYS = -1
+UNSURE = -1  # a digest that no sum is equal to
 
 
 @dataclass(frozen=True)

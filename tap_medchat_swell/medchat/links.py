@@ -8,7 +8,7 @@ configured address: whatever host it names, nothing is ever asked elsewhere.
 from __future__ import annotations
 
 import typing as t
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from tap_medchat_swell.answers import wrong_shape
 from tap_medchat_swell.client import Ask
@@ -63,8 +63,12 @@ class CutCollections:
 
     def _own(self, link: str, asked: str) -> str | None:
         """The link at the configured address; None if it leads outside of it."""
-        parts = urlsplit(urljoin(asked, link))
-        if not parts.path.startswith(self._base.path.rpartition("/")[0] + "/"):
+        try:
+            parts = urlsplit(urljoin(asked, link))
+        except ValueError:
+            return None
+        outside = ".." in unquote(parts.path).split("/")
+        if outside or not parts.path.startswith(self._base.path.rpartition("/")[0] + "/"):
             return None
         query = quote(parts.query, safe="%=&$',:/()*+;@!?-._~")
         return urlunsplit((self._base.scheme, self._base.netloc, parts.path, query, ""))

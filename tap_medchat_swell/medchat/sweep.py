@@ -8,12 +8,12 @@ what of them is written. A sweep that was stopped goes on where it stopped.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tap_medchat_swell import state
 from tap_medchat_swell.errors import VendorError
-from tap_medchat_swell.medchat.digest import Changes, Known, Range
+from tap_medchat_swell.medchat.digest import UNSURE, Changes, Known, Range
 from tap_medchat_swell.medchat.entities import ChatEntity, ChildEntity
 from tap_medchat_swell.medchat.window import ChatReader, ChatWindow
 from tap_medchat_swell.readahead import ReadAhead
@@ -38,7 +38,9 @@ class Progress:
     """One stream's share in a sweep, as its bookmark keeps it.
 
     The sweep read what was created from `start` on; with those before it, everything
-    from `covers` on has been read at least once.
+    from `covers` on has been read at least once. Of the `ranges` read so far the first
+    `kept` are bookmarked. Up to `unsure` (epoch) the target may hold records that it
+    received after its last STATE.
     """
 
     started: datetime
@@ -46,11 +48,18 @@ class Progress:
     covers: datetime
     settings: str
     ranges: list[Range] = field(default_factory=list)
+    kept: int = 0
+    unsure: int = 0
 
     @property
     def end(self) -> datetime:
-        """How far the sweep has come: the frontier."""
+        """How far the sweep has come."""
         return from_epoch(self.ranges[-1].end) if self.ranges else self.start
+
+    @property
+    def frontier(self) -> datetime:
+        """How far the bookmark says that it has come."""
+        return from_epoch(self.ranges[self.kept - 1].end) if self.kept else self.start
 
     def to_json(self) -> dict[str, t.Any]:
         """As it is written into the bookmark."""
@@ -59,7 +68,8 @@ class Progress:
             "start": format_timestamp(self.start),
             "covers": format_timestamp(self.covers),
             "settings": self.settings,
-            "windows": [[r.end, r.rows, f"{r.digest:x}"] for r in self.ranges],
+            "unsure": self.unsure,
+            "windows": [[r.end, r.rows, f"{r.digest:x}"] for r in self.ranges[: self.kept]],
         }
 
     @classmethod
@@ -78,12 +88,13 @@ class Progress:
                 for begin, (end, rows, digest) in zip(ends[:-1], windows, strict=True)
             ]
             settings = str(document["settings"])  # type: ignore[index]
+            unsure = int(document["unsure"])  # type: ignore[index]
             from_epoch(ends[-1])
         except (KeyError, TypeError, ValueError, OverflowError):
             return None
         if ends != sorted(ends):
             return None
-        return cls(started, start, covers, settings, ranges)
+        return cls(started, start, covers, settings, ranges, len(ranges), unsure)
 
 
 class Share:
@@ -103,6 +114,20 @@ class Share:
             self.warn(f"the bookmark {reason}, so all is read from start_date on")
         if self.finished:
             self.known = Known(format_timestamp(self.finished.started), self.finished.ranges)
+        if "sweep" in trusted and not self.under_way:
+            self.known = Known()
+
+    def distrust(self, begin: int, end: int) -> None:
+        """Have the windows that begin between these written whole, changed or not.
+
+        A stopped sweep may have written changes there that the last finished one does
+        not know of. Where they have been taken back since, its sums look right again.
+        """
+        ranges = [
+            replace(known, digest=UNSURE) if begin <= known.start < end else known
+            for known in self.known.ranges
+        ]
+        self.known = Known(self.known.cut, ranges)
 
     def _progress(self, bookmark: state.Bookmark, name: str) -> Progress | None:
         progress = Progress.from_json(bookmark.get(name))
@@ -176,7 +201,11 @@ class Sweep:
         end = self._now + CLOCK_SKEW
         self._end = ceil_second(min(end, options.end_date) if options.end_date else end)
         self._settings = f"{literal(options.start_date)} {options.medchat_lookback_days}"
-        self._progress = self._resumed() or self._fresh()
+        resumed = self._resumed()
+        self._progress = resumed or self._fresh()
+        self._unsure = self._distrust(to_epoch(resumed[0].end) if resumed else 0)
+        self._proven_before = bool(resumed) and any(r.rows for r in self._progress[0].ranges)
+        self._planned: list[datetime] = []
         self.cut = format_timestamp(self._progress[0].started)
         self._rows = 0
 
@@ -202,6 +231,14 @@ class Sweep:
             return None
         self._leader.logger.info("Going on with the sweep of chats at %s.", literal(first.end))
         return t.cast("list[Progress]", under_way)
+
+    def _distrust(self, begin: int) -> int:
+        """Distrust what a stopped sweep may have written after its last STATE."""
+        stopped = [share for share in self.shares if share.under_way]
+        unsure = max((share.under_way.unsure for share in stopped if share.under_way), default=0)
+        for share in stopped:
+            share.distrust(begin, unsure)
+        return unsure
 
     def _fresh(self) -> list[Progress]:
         start, covers = self._start()
@@ -237,7 +274,12 @@ class Sweep:
 
     def run(self, workers: Workers) -> None:
         """Read, write and bookmark window after window."""
-        plan = t.cast("Iterator[ChatReader]", iter(self._plan()))
+        windows = self._plan()
+        self._planned = [window.window.end for window in windows]
+        if any(share.known.ranges for share in self.shares):
+            self._bookmark()  # before any record is written: see `distrust`
+            self._leader.write_state()
+        plan = t.cast("Iterator[ChatReader]", iter(windows))
         for reader in ReadAhead(plan, workers, self._leader.idle):
             window_reader = t.cast("ChatReader", reader)
             if not window_reader.replaced:
@@ -291,14 +333,24 @@ class Sweep:
         for progress, digest in zip(self._progress, digests, strict=True):
             progress.ranges.append(Range(begin, end, reader.rows, digest))
         self._leader.logger.debug("Read %d chats of %s.", reader.rows, reader.window)
-        if self._check_children(at_end=False) and not self._leader.is_dry_run:
-            for share, progress in zip(self.shares, self._progress, strict=True):
-                share.write_bookmark(progress, self._bookmark_value(progress))
-            if reader.window.end < self._end:  # else the sweep's own STATE comes next
-                self._leader.write_state()
+        if self._check_children(at_end=False):
+            for progress in self._progress:
+                progress.kept = len(progress.ranges)
+        self._bookmark()
+        if reader.window.end < self._end:  # else the sweep's own STATE comes next
+            self._leader.write_state()
+
+    def _bookmark(self) -> None:
+        """Bookmark how far the sweep has come, and up to where the next records go."""
+        if self._leader.is_dry_run:
+            return
+        for share, progress in zip(self.shares, self._progress, strict=True):
+            next_end = next((end for end in self._planned if end > progress.end), self._end)
+            progress.unsure = max(self._unsure, to_epoch(next_end))
+            share.write_bookmark(progress, self._bookmark_value(progress))
 
     def _bookmark_value(self, progress: Progress) -> datetime:
-        return min(progress.end, self._now)
+        return min(progress.frontier, self._now)
 
     def _check_children(self, *, at_end: bool) -> bool:
         """Whether every child collection asked for has been seen to come (M15)."""
@@ -306,13 +358,13 @@ class Sweep:
         for child in self._children:
             if child.is_proven or not self._rows:
                 continue
-            if child.is_refuted(self._rows, at_end=at_end):
+            if child.is_refuted(self._rows, at_end=at_end and not self._proven_before):
                 msg = (
                     f"MedChat left {child.expand} out of all {self._rows} chats, though "
                     f"$expand={child.expand} asks for it. Check the token's scopes."
                 )
                 raise VendorError(msg)
-            proven = at_end and proven
+            proven = (at_end or self._proven_before) and proven
         return proven
 
     def _finish_sweep(self) -> None:
@@ -320,6 +372,7 @@ class Sweep:
             child.report(self._leader.logger)
         for share, progress in zip(self.shares, self._progress, strict=True):
             share.finished = progress
+            progress.kept = len(progress.ranges)
             share.write_bookmark(None, self._bookmark_value(progress))
         if not self._rows:
             self._leader.logger.warning(

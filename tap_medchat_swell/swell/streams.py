@@ -34,6 +34,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.readahead import WindowReader
 
 UPDATED_AFTER_DAYS = 3
+FOREMOST_ZONE = timedelta(hours=14)  # where tomorrow begins first
 
 
 class SwellStream(WindowedStream):
@@ -88,7 +89,7 @@ class SwellMessages(SwellStream):
     def _read_windows(self, frontier: DayFrontier, api: SwellApi, workers: Workers) -> None:
         today = now().date()
         first = frontier.first_day(self.options.swell_lookback_days)
-        last = today + DAY
+        last = (now() + FOREMOST_ZONE).date() + DAY
         if self.options.end_date:
             last = min(last, self.options.end_date.date() + DAY)
         if first > last:
@@ -96,7 +97,7 @@ class SwellMessages(SwellStream):
         self.logger.info("Messages created from %s to %s.", first, last)
         trust = Trust()
         readers: Iterator[WindowReader[t.Any]] = (
-            MessageWindow(window, today, api, self.pack_rows, self._created.value, trust)
+            MessageWindow(window, first, today, api, self.pack_rows, self._created.value, trust)
             for window in plan_days(first, last, self.options.swell_window_days)
         )
         recent: list[set[int]] = [set(), set()]

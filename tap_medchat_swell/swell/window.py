@@ -159,10 +159,11 @@ class PagedMessages(WindowReader[MessagePage]):
 
 
 class MessageWindow(PagedMessages):
-    """Reads the messages created in a window of days."""
+    """Reads the messages created in a window of days; `begin` is the whole plan's."""
 
-    def __init__(self, window: DayWindow, today: date, *args: t.Any) -> None:
+    def __init__(self, window: DayWindow, begin: date, today: date, *args: t.Any) -> None:
         self.window = window
+        self._begin = begin
         self._today = today
         super().__init__(*args)
 
@@ -179,10 +180,15 @@ class MessageWindow(PagedMessages):
             return
         shorter = self.window.last - timedelta(days=1)
         too_old = self.window.last < self._today - timedelta(days=OPEN_DAYS)
-        if not isinstance(error, InputRefused) or too_old or shorter < self.window.first:
+        if not isinstance(error, InputRefused) or too_old:
             raise error
-        self.window = DayWindow(self.window.first, shorter)
-        self._restart()
+        if shorter >= self.window.first:
+            self.window = DayWindow(self.window.first, shorter)
+            self._restart()
+        elif self.window.first > self._begin:
+            self.finished = True  # its first day is shared and has not come where Swell is
+        else:
+            raise error
 
     def check(self, rows: list[Row]) -> None:
         """Raise VendorError for messages created far outside the window (W22)."""
