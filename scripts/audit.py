@@ -1,0 +1,57 @@
+"""`make audit`: looks the locked dependencies up among known weaknesses.
+
+Ends with 1 if something is known. Where the service cannot be reached, or does not know
+a package, that is said and does not fail: the code is not worse for it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+AUDIT = (
+    *(str(ROOT / ".venvs" / "audit" / "bin" / "pip-audit"), "--format", "json", "--no-deps"),
+    *("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--timeout", "20"),
+)
+FOUND = 1
+
+
+def audit(lock: Path) -> bool:
+    """Report on one lock; tells whether something is known."""
+    done = subprocess.run(  # noqa: S603 - our own pip-audit
+        [*AUDIT, "--requirement", str(lock)], capture_output=True, text=True, check=False
+    )
+    name = lock.relative_to(ROOT)
+    if done.returncode not in (0, FOUND) or not done.stdout.startswith("{"):
+        print(f"{name}: skipped: not reachable ({reason(done.stderr)})")
+        return False
+    dependencies = json.loads(done.stdout)["dependencies"]
+    known = [entry for entry in dependencies if entry.get("vulns")]
+    for entry in known:
+        ids = ", ".join(vulnerability["id"] for vulnerability in entry["vulns"])
+        print(f"{name}: {entry['name']} {entry['version']}: {ids}")
+    skipped = sum("skip_reason" in entry for entry in dependencies)
+    checked = len(dependencies) - skipped
+    if skipped:
+        print(f"{name}: {skipped} packages skipped: not reachable, or unknown to the service")
+    print(f"{name}: {checked} packages looked up, something is known of {len(known)}")
+    return bool(known)
+
+
+def reason(log: str) -> str:
+    """The last line of a log, without what it holds of addresses."""
+    lines = log.strip().splitlines() or ["no reason given"]
+    return lines[-1].partition(":")[0][:100]
+
+
+def main() -> None:
+    """Audit every lock."""
+    found = [audit(lock) for lock in sorted((ROOT / "locks").glob("*.txt"))]
+    sys.exit(1 if any(found) else 0)
+
+
+if __name__ == "__main__":
+    main()

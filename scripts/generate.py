@@ -1,0 +1,239 @@
+"""Writes what follows from `tap_medchat_swell/settings.py`, the one declaration of settings.
+
+`python scripts/generate.py` refreshes the settings in README.md, meltano.yml and
+.env.example, and the Meltano Hub entry. With `--check` nothing is written: it names the
+files that are out of date and ends with 1 if there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import typing as t
+from pathlib import Path
+
+import yaml
+
+from tap_medchat_swell.settings import CREDENTIALS, SETTINGS, Setting
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN = "generated from tap_medchat_swell/settings.py by scripts/generate.py: begin"
+END = "generated: end"
+MELTANO_KINDS = {
+    "string": "string",
+    "integer": "integer",
+    "date": "date_iso8601",
+    "ids": "array",
+    "choice": "options",
+}
+README_KINDS = {
+    "string": "text",
+    "integer": "whole number",
+    "date": "date or date-time",
+    "ids": "list of ids",
+}
+ACRONYMS = {"Api": "API", "Id": "ID", "Ids": "IDs", "Mb": "MB", "Url": "URL"}
+VENDORS = {"Medchat": "MedChat"}
+
+# What singer-sdk adds to every tap and this tap supports.
+SDK_SETTINGS: list[dict[str, t.Any]] = [
+    {
+        "name": "stream_maps",
+        "label": "Stream Maps",
+        "kind": "object",
+        "description": "Changes to records on their way out: singer-sdk's inline stream maps.",
+    },
+    {
+        "name": "stream_map_config",
+        "label": "Stream Map Config",
+        "kind": "object",
+        "description": "Values that stream maps may use as config['name'].",
+    },
+    {
+        "name": "flattening_enabled",
+        "label": "Flattening Enabled",
+        "kind": "boolean",
+        "description": "Spread nested objects over columns of their own.",
+    },
+    {
+        "name": "flattening_max_depth",
+        "label": "Flattening Max Depth",
+        "kind": "integer",
+        "description": "How many levels to spread.",
+    },
+]
+
+
+def label(setting: Setting) -> str:
+    """`swell_api_url` as `Swell API URL`."""
+    words = setting.name.replace("_", " ").title().split()
+    return " ".join(VENDORS.get(word) or ACRONYMS.get(word) or word for word in words)
+
+
+def meltano_setting(setting: Setting) -> dict[str, t.Any]:
+    """One setting as Meltano and its Hub declare it."""
+    entry: dict[str, t.Any] = {
+        "name": setting.name,
+        "label": label(setting),
+        "kind": MELTANO_KINDS[setting.kind],
+        "description": setting.description,
+    }
+    if setting.choices:
+        entry["options"] = [{"label": choice, "value": choice} for choice in setting.choices]
+    if setting.default is not None:
+        entry["value"] = setting.default
+    if setting.example:
+        entry["placeholder"] = setting.example
+    if setting.secret:
+        entry["sensitive"] = True
+    return entry
+
+
+def setting_groups() -> list[list[str]]:
+    """Sets of settings of which one must be there in full."""
+    required = [setting.name for setting in SETTINGS if setting.required]
+    return [[*required, *names] for names in CREDENTIALS.values()]
+
+
+def as_yaml(document: object) -> str:
+    """YAML, in the order given."""
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=96)
+    return text
+
+
+def meltano_lines() -> str:
+    """The extractor's settings in meltano.yml."""
+    declared = {
+        "settings_group_validation": setting_groups(),
+        "settings": [*map(meltano_setting, SETTINGS), *SDK_SETTINGS],
+    }
+    return "".join(f"    {line}\n" for line in as_yaml(declared).splitlines())
+
+
+def readme_lines() -> str:
+    """The settings table."""
+    lines = ["| setting | kind | default | what |", "|---|---|---|---|"]
+    for setting in SETTINGS:
+        kind = README_KINDS.get(setting.kind) or " or ".join(f"`{c}`" for c in setting.choices)
+        if setting.secret:
+            kind = "secret " + kind
+        if setting.maximum is not None:
+            kind += f", {setting.minimum} to {setting.maximum}"
+        default = "**required**" if setting.required else ""
+        if setting.default is not None:
+            default = f"`{setting.default}`"
+        text = setting.description
+        if setting.example:
+            text += f" Example: `{setting.example}`."
+        lines.append(f"| `{setting.name}` | {kind} | {default} | {text} |")
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def env_example() -> str:
+    """Every setting as an environment variable."""
+    return "".join(_env_lines())
+
+
+def _env_lines() -> Iterator[str]:
+    yield (
+        "# Copy this file to .env (never commit that one) and fill it in. The credentials of\n"
+        "# one vendor are enough. Lines that begin with # are left as they are by default.\n"
+    )
+    needed = {name for names in CREDENTIALS.values() for name in names}
+    for setting in SETTINGS:
+        yield f"\n# {setting.description}\n"
+        line = f"TAP_MEDCHAT_SWELL_{setting.name.upper()}="
+        if setting.required or setting.name in needed:
+            yield f"{line}{setting.example if setting.required else ''}\n"
+        else:
+            value = setting.default if setting.default is not None else setting.example
+            if setting.kind == "ids":
+                value = json.dumps([int(number) for number in str(value).split(",")])
+            yield f"# {line}{value}\n"
+
+
+def hub_entry() -> str:
+    """The plugin definition for Meltano Hub."""
+    entry = {
+        "name": "tap-medchat-swell",
+        "namespace": "tap_medchat_swell",
+        "variant": "OWNER",
+        "label": "MedChat and Swell CX",
+        "description": "Patient text messages: MedChat SMS chats and Swell CX messages",
+        "domain_url": "https://medchatapp.com",
+        "repo": "https://github.com/OWNER/tap-medchat-swell",
+        "pip_url": "git+https://github.com/OWNER/tap-medchat-swell.git",
+        "executable": "tap-medchat-swell",
+        "logo_url": "/assets/logos/extractors/medchat-swell.png",
+        "maintenance_status": "active",
+        "quality": "silver",
+        "keywords": ["api", "meltano_sdk", "sms", "healthcare"],
+        "capabilities": [
+            "about",
+            "catalog",
+            "discover",
+            "schema-flattening",
+            "state",
+            "stream-maps",
+            "structured-logging",
+        ],
+        "settings_group_validation": setting_groups(),
+        "settings": [*map(meltano_setting, SETTINGS), *SDK_SETTINGS],
+        "settings_preamble": "",
+        "next_steps": "",
+        "usage": "",
+        "prereq": "",
+    }
+    head = (
+        "# For Meltano Hub: meltano/hub, _data/meltano/extractors/tap-medchat-swell/OWNER.yml.\n"
+        "# Generated by scripts/generate.py. Put the publishing account in for OWNER.\n"
+    )
+    return head + as_yaml(entry)
+
+
+def between_markers(name: str, text: str) -> str:
+    """A file's text with the part between its markers replaced."""
+    before, begin, rest = (ROOT / name).read_text(encoding="utf-8").partition(BEGIN)
+    old, end, after = rest.partition(END)
+    if not (begin and end):
+        sys.exit(f"{name} has lost its markers:\n    {BEGIN}\n    {END}")
+    first_line_end = old.index("\n") + 1
+    last_line_start = old.rindex("\n") + 1
+    return before + begin + old[:first_line_end] + text + old[last_line_start:] + end + after
+
+
+def generated() -> dict[str, str]:
+    """Every generated file, as it should be."""
+    return {
+        "README.md": between_markers("README.md", readme_lines()),
+        "meltano.yml": between_markers("meltano.yml", meltano_lines()),
+        ".env.example": env_example(),
+        "hub/tap-medchat-swell.yml": hub_entry(),
+    }
+
+
+def main() -> None:
+    """Write the files, or check them."""
+    parser = argparse.ArgumentParser(description="Refresh what follows from the settings.")
+    parser.add_argument("--check", action="store_true", help="write nothing; name stale files")
+    check = parser.parse_args().check
+    stale = []
+    for name, text in generated().items():
+        path = ROOT / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        print("out of date:" if check else "written:", ", ".join(stale))
+    sys.exit(1 if check and stale else 0)
+
+
+if __name__ == "__main__":
+    main()
