@@ -27,12 +27,12 @@ from tap_medchat_swell.answers import (
     decode_json,
     wrong_shape,
 )
-from tap_medchat_swell.errors import PageTooLarge, VendorError
-from tap_medchat_swell.gate import Gate
+from tap_medchat_swell.errors import Cancelled, PageTooLarge, VendorError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tap_medchat_swell.gate import Gate
     from tap_medchat_swell.settings import Options
 
 T = t.TypeVar("T")
@@ -58,13 +58,16 @@ class Client:
         self,
         vendor: Vendor,
         options: Options,
+        gate: Gate,
         headers: Mapping[str, str],
         secret_query: str = "",
     ) -> None:
         self.vendor = vendor
         self._options = options
         self._secret_query = secret_query
-        self.gate = Gate(options.max_concurrency, options.requests_per_minute)
+        self._gate = gate
+        self._closed = False
+        gate.reopen()
         self._headers = requests.structures.CaseInsensitiveDict(
             {
                 "User-Agent": options.user_agent,
@@ -82,7 +85,8 @@ class Client:
 
     def close(self) -> None:
         """Cancel what waits and drop idle connections."""
-        self.gate.close()
+        self._closed = True
+        self._gate.close()
         self._adapter.close()
 
     def fetch(self, ask: Ask, read: Callable[[t.Any], T]) -> T:
@@ -132,7 +136,7 @@ class Client:
 
     def _sleep(self, unusable: Unusable, pause: float) -> None:
         if unusable.action is Action.WAIT or unusable.wait is not None:
-            self.gate.hold(pause)
+            self._gate.hold(pause)
         else:
             time.sleep(pause)
 
@@ -144,13 +148,15 @@ class Client:
 
     def _attempt(self, ask: Ask, *, lenient: bool) -> t.Any:
         headers = None
-        self.gate.enter()
+        self._gate.enter()
         try:
+            if self._closed:  # while it waited, the next stream has reopened the gate
+                raise Cancelled
             response = self._send(ask)
             headers = {name.lower(): value for name, value in response.headers.items()}
             body = self._body(response)
         finally:
-            self.gate.leave(headers)
+            self._gate.leave(headers)
         check_status(self.vendor, response.status_code, headers, body)
         if body.strip():
             return decode_json(self.vendor, body, lenient=lenient)

@@ -126,6 +126,11 @@ class Gate:
             self._remaining = self._period_start = None
             self._changed.notify_all()
 
+    def reopen(self) -> None:
+        """Admit again after `close`, with all that was learned."""
+        with self._changed:
+            self._closed = False
+
     def close(self) -> None:
         """Admit nobody any more: whoever waits gets Cancelled."""
         with self._changed:

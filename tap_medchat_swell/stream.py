@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.metrics import Counter
 
+    from tap_medchat_swell.gate import Gate
     from tap_medchat_swell.settings import Options
     from tap_medchat_swell.tap import TapMedchatSwell
 
@@ -61,6 +62,11 @@ class WindowedStream(Stream, ABC):
     def options(self) -> Options:
         """The configuration, typed."""
         return self._tap.options
+
+    @property
+    def gate(self) -> Gate:
+        """The one gate to the stream's vendor."""
+        return self._tap.gates[self.vendor]
 
     @property
     def full_table(self) -> bool:

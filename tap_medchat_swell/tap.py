@@ -17,6 +17,7 @@ from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase, _ConfigInput
 from tap_medchat_swell import redaction, settings
 from tap_medchat_swell.command import TapCommand, load_config, load_document
 from tap_medchat_swell.errors import Stopped, SyncFailed, TapError
+from tap_medchat_swell.gate import Gate
 from tap_medchat_swell.medchat.streams import (
     SmsChats,
     SmsMemberships,
@@ -137,6 +138,12 @@ class TapMedchatSwell(Tap):
         """Take over the state; raises StateError for what is none."""
         check_state(state)
         super().load_state(state)
+
+    @cached_property
+    def gates(self) -> dict[str, Gate]:
+        """A gate per vendor, for all its streams."""
+        limits = (self.options.max_concurrency, self.options.requests_per_minute)
+        return {vendor: Gate(*limits) for vendor in settings.CREDENTIALS}
 
     # Streams
 

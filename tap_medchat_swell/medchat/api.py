@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from tap_medchat_swell.gate import Gate
     from tap_medchat_swell.settings import Options
 
 MEDCHAT = Vendor(
@@ -70,7 +71,7 @@ def chat_rows(document: t.Any) -> list[Row]:
 class MedChatApi:
     """Asks for pages of chats; `expands` are the child collections to send along."""
 
-    def __init__(self, options: Options, expands: Sequence[str]) -> None:
+    def __init__(self, options: Options, gate: Gate, expands: Sequence[str]) -> None:
         self.page_size = options.medchat_page_size
         self._expand = "&$expand=" + ",".join(expands) if expands else ""
         org = quote(options.medchat_org_id, safe="")
@@ -79,6 +80,7 @@ class MedChatApi:
         self.client = Client(
             MEDCHAT,
             options,
+            gate,
             {
                 "Accept": options.medchat_accept,
                 "Authorization": f"Bearer {options.medchat_access_token}",

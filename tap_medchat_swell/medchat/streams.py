@@ -38,7 +38,7 @@ class MedChatStream(WindowedStream):
         """Sweep the chats for all selected streams."""
         streams = t.cast("list[MedChatStream]", self.readers_peers())
         expands = [stream.entity.expand for stream in streams if stream.entity]
-        api = MedChatApi(self.options, expands)
+        api = MedChatApi(self.options, self.gate, expands)
         workers = Workers(self.options.max_concurrency)
         try:
             Sweep(streams, api).run(workers)

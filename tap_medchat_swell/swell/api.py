@@ -15,6 +15,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
+    from tap_medchat_swell.gate import Gate
     from tap_medchat_swell.settings import Options
     from tap_medchat_swell.windows import DayWindow
 
@@ -113,13 +114,15 @@ def count_of_day(document: t.Any) -> Row:
 class SwellApi:
     """Asks for pages of messages, and for counts."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, gate: Gate) -> None:
         self._options = options
         self.page_size = options.swell_page_size
         self._url = f"{options.swell_api_url.rstrip('/')}/messages"
         token = quote(options.swell_api_token, safe="")
         # Without this Accept, Laravel answers a refused token with a redirect (W17).
-        self.client = Client(SWELL, options, {"Accept": "application/json"}, f"&token={token}")
+        self.client = Client(
+            SWELL, options, gate, {"Accept": "application/json"}, f"&token={token}"
+        )
 
     def ask_window(self, window: DayWindow, page: int) -> Ask:
         """A page of the messages created from a window's first day to its last."""

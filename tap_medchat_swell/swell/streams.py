@@ -44,7 +44,7 @@ class SwellStream(WindowedStream):
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[tuple[SwellApi, Workers]]:
-        api = SwellApi(self.options)
+        api = SwellApi(self.options, self.gate)
         workers = Workers(self.options.max_concurrency)
         try:
             yield api, workers
