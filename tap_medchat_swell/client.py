@@ -1,23 +1,14 @@
-"""The HTTP client of one vendor: asks until there is an answer that can be used.
-
-It sends prepared requests through the transport adapter of `requests`, past the
-session: a session would add credentials from `.netrc`, follow redirects, keep cookies
-and re-encode the query, none of which these APIs want.
-"""
+"""The client of one vendor: asks until there is an answer that can be used."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import threading
 import time
 import typing as t
 from dataclasses import dataclass
 
 import backoff
-import requests
-import requests.adapters
-import urllib3.exceptions
 
 from tap_medchat_swell.answers import (
     Action,
@@ -27,20 +18,20 @@ from tap_medchat_swell.answers import (
     decode_json,
     wrong_shape,
 )
-from tap_medchat_swell.errors import Cancelled, PageTooLarge, VendorError
+from tap_medchat_swell.errors import Cancelled, VendorError
+from tap_medchat_swell.transport import Transport
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tap_medchat_swell.gate import Gate
     from tap_medchat_swell.settings import Options
+    from tap_medchat_swell.transport import Answer
 
 T = t.TypeVar("T")
 
 BRIEF_RETRIES = 2
 LONGEST_BACKOFF = 60.0
-CHUNK = 1 << 20
-ANSWER_TIMEOUTS = 10  # a whole answer may take so many read time-outs
 
 
 @dataclass(frozen=True)
@@ -68,18 +59,7 @@ class Client:
         self._gate = gate
         self._closed = False
         gate.reopen()
-        self._headers = requests.structures.CaseInsensitiveDict(
-            {
-                "User-Agent": options.user_agent,
-                "Accept-Encoding": "gzip, deflate",
-                **headers,
-            }
-        )
-        self._adapter = requests.adapters.HTTPAdapter(
-            pool_connections=1, pool_maxsize=options.max_concurrency
-        )
-        self._environment: dict[str, t.Any] | None = None
-        self._lock = threading.Lock()
+        self._transport = Transport(vendor, options, headers)
         self._log = logging.getLogger(f"tap-medchat-swell.{vendor.name.lower()}")
         self.requests_sent = 0
 
@@ -87,7 +67,7 @@ class Client:
         """Cancel what waits and drop idle connections."""
         self._closed = True
         self._gate.close()
-        self._adapter.close()
+        self._transport.close()
 
     def fetch(self, ask: Ask, read: Callable[[t.Any], T]) -> T:
         """Ask until `read` accepts the document, within the retry budget.
@@ -152,105 +132,20 @@ class Client:
         try:
             if self._closed:  # while it waited, the next stream has reopened the gate
                 raise Cancelled
-            response = self._send(ask)
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            body = self._body(response)
+            self.requests_sent += 1
+            with self._transport.get(ask.url + self._secret_query) as answer:
+                headers = answer.headers
+                return self._document(answer, lenient=lenient)
         finally:
             self._gate.leave(headers)
-        check_status(self.vendor, response.status_code, headers, body)
-        if body.strip():
-            return decode_json(self.vendor, body, lenient=lenient)
+
+    def _document(self, answer: Answer, *, lenient: bool) -> t.Any:
+        check_status(self.vendor, answer.status, answer.headers, answer.body)
+        if answer.body.strip():
+            return decode_json(self.vendor, answer.body, lenient=lenient)
         if lenient:  # asked again and again, it is how the vendor says "none"
             return None
         raise wrong_shape(self.vendor, "an empty answer")
-
-    def _send(self, ask: Ask) -> requests.Response:
-        request = requests.PreparedRequest()
-        request.method = "GET"
-        request.url = ask.url + self._secret_query
-        request.headers = self._headers.copy()
-        with self._lock:
-            self.requests_sent += 1
-            if self._environment is None:
-                self._environment = _environment(request.url)
-        timeout = (
-            self._options.connect_timeout_seconds,
-            self._options.read_timeout_seconds,
-        )
-        try:
-            return self._adapter.send(request, stream=True, timeout=timeout, **self._environment)
-        except (
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            OSError,
-        ) as error:
-            raise self._unreachable(error) from None
-
-    def _unreachable(self, error: Exception) -> Unusable:
-        """Told by type alone: the texts of these exceptions hold the URL and its token."""
-        name = self.vendor.name
-        advice = ""
-        if isinstance(error, requests.exceptions.SSLError):
-            what = "does not show a valid certificate"
-        elif isinstance(error, requests.exceptions.ProxyError):
-            what = "cannot be reached through the proxy of the environment"
-        elif isinstance(error, requests.exceptions.ConnectTimeout):
-            what = "did not accept a connection within connect_timeout_seconds"
-        elif isinstance(error, requests.exceptions.Timeout):
-            what = "did not answer within read_timeout_seconds"
-        else:
-            what = "cannot be reached or broke the connection off"
-            advice = f" Check {name.lower()}_api_url and the network if this stays so."
-        return Unusable(Action.RETRY, VendorError(f"{name} {what}.{advice}"))
-
-    def _body(self, response: requests.Response) -> bytes:
-        deadline = time.monotonic() + ANSWER_TIMEOUTS * self._options.read_timeout_seconds
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            # read1, as read would wait for a full chunk however slowly bytes trickle in
-            while chunk := response.raw.read1(CHUNK, decode_content=True):
-                chunks.append(chunk)
-                size += len(chunk)
-                self._check_bounds(size, deadline)
-        except (
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            OSError,
-        ) as error:
-            response.raw.close()
-            raise self._broken_off(error) from None
-        except Unusable:
-            response.raw.close()  # the connection cannot be used again
-            raise
-        response.raw.release_conn()
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _check_bounds(self, size: int, deadline: float) -> None:
-        if size > self._options.max_response_mb << 20:
-            sentence = (
-                f"{self.vendor.name} sent an answer of over "
-                f"{self._options.max_response_mb} MiB. Lower the page size, or raise "
-                "max_response_mb."
-            )
-            raise Unusable(Action.FAIL, PageTooLarge(sentence))
-        if time.monotonic() > deadline:
-            raise requests.exceptions.ReadTimeout
-
-    def _broken_off(self, error: Exception) -> Unusable:
-        timed_out = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
-        what = "took too long" if isinstance(error, timed_out) else "broke off"
-        return Unusable(
-            Action.RETRY,
-            VendorError(f"An answer of {self.vendor.name} {what} halfway."),
-        )
-
-
-def _environment(url: str) -> dict[str, t.Any]:
-    """Proxies and certificate bundles that the environment names, as `requests` does."""
-    with requests.Session() as session:
-        settings = session.merge_environment_settings(url, {}, None, None, None)
-    return {key: settings[key] for key in ("proxies", "verify", "cert")}
 
 
 def _pauses() -> t.Iterator[float]:

@@ -272,7 +272,7 @@ SETTINGS: tuple[Setting, ...] = (
         "max_response_mb",
         "integer",
         "Refuse an answer larger than this many MiB, unpacked.",
-        default=64,
+        default=32,
         minimum=1,
         maximum=1024,
     ),

@@ -8,16 +8,23 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
 
 from medchat_swell_sandbox.faults import Fault
-from medchat_swell_sandbox.http import Answer, Request, json_answer
+from medchat_swell_sandbox.http import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
 
     from medchat_swell_sandbox.sandbox import Sandbox
 
-PREFIX = "/_sandbox/"
+PREFIX = "/_sandbox"
+UNREADABLE = (msgspec.MsgspecError, KeyError, TypeError, ValueError)
 
 
 class Changes(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,30 +36,29 @@ class Changes(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Admin:
-    """Answers GET truth, requests, stats and POST quirks, faults, changes, reset."""
+    """Answers GET truth, requests, stats and POST quirks, faults, changes, reset.
+
+    What cannot be read is a 400 with the reason.
+    """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._rng = random.Random(0)  # noqa: S311 - reproducible dice, no secret
-        self._routes: dict[tuple[str, str], Callable[[bytes], object]] = {
-            ("GET", "truth"): self._truth,
-            ("GET", "requests"): self._requests,
-            ("GET", "stats"): self._stats,
-            ("POST", "quirks"): self._set_quirks,
-            ("POST", "faults"): self._add_faults,
-            ("POST", "changes"): self._change,
-            ("POST", "reset"): self._reset,
-        }
-
-    def answer(self, request: Request) -> Answer:
-        """Answer with JSON; what cannot be read is a 400 with the reason."""
-        route = self._routes.get((request.method, request.path.removeprefix(PREFIX)))
-        if route is None:
-            return json_answer(404, {"message": "no such endpoint"})
-        try:
-            return json_answer(200, route(request.body))
-        except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
-            return json_answer(400, {"message": f"{type(error).__name__}: {error}"})
+        self._rng = random.Random(0)
+        self.app = Starlette(
+            routes=[
+                Route("/truth", _endpoint(self._truth)),
+                Route("/requests", _endpoint(self._requests)),
+                Route("/stats", _endpoint(self._stats)),
+                Route("/quirks", _endpoint(self._set_quirks), methods=["POST"]),
+                Route("/faults", _endpoint(self._add_faults), methods=["POST"]),
+                Route("/changes", _endpoint(self._change), methods=["POST"]),
+                Route("/reset", _endpoint(self._reset), methods=["POST"]),
+            ],
+            exception_handlers={
+                HTTPException: _no_such_endpoint,
+                **dict.fromkeys(UNREADABLE, _unreadable),
+            },
+        )
 
     def _truth(self, _body: bytes) -> object:
         return self._sandbox.truth()
@@ -99,3 +105,24 @@ class Admin:
         self._sandbox.reset_log()
         self._sandbox.faults.clear()
         return {}
+
+
+def _endpoint(answer: Callable[[bytes], object]) -> Callable[[Request], Awaitable[Response]]:
+    # A coroutine, so that it runs in the server's own thread like everything else.
+    async def endpoint(request: Request) -> Response:
+        return _json(200, answer(await request.body()))
+
+    return endpoint
+
+
+async def _no_such_endpoint(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return _json(status, {"message": "no such endpoint"})
+
+
+async def _unreadable(_request: Request, error: Exception) -> Response:
+    return _json(400, {"message": f"{type(error).__name__}: {error}"})
+
+
+def _json(status: int, document: object) -> Response:
+    return Response(msgspec.json.encode(document), status, media_type=JSON)

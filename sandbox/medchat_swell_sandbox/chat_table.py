@@ -144,9 +144,7 @@ class ChatTable(Table):
             self._changed(chat)
         return chat
 
-    def change_message(
-        self, chat_id: str, message_id: str, **columns: str | None
-    ) -> ChatMessage:
+    def change_message(self, chat_id: str, message_id: str, **columns: str | None) -> ChatMessage:
         """Change columns of a message, say its delivery status."""
         with self.lock:
             chat = self.chats[chat_id]

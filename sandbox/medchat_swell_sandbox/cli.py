@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -71,12 +70,10 @@ def main(arguments: list[str] | None = None) -> None:
         options.error(str(error))
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
-    with _sandbox(given, quirks) as sandbox:
-        if given.warm:
-            sandbox.warm()
-        _announce(sandbox, as_config=given.print_config)
-        while True:
-            signal.pause()
+    sandbox = _sandbox(given, quirks)
+    if given.warm:
+        sandbox.warm()
+    sandbox.run(lambda: _announce(sandbox, as_config=given.print_config))
 
 
 def _sandbox(given: argparse.Namespace, quirks: Quirks) -> Sandbox:
@@ -106,5 +103,4 @@ def _announce(sandbox: Sandbox, *, as_config: bool) -> None:
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
-    # Nothing is worth saving, and a client in mid-answer must not delay the end.
-    os._exit(0)
+    raise SystemExit(0)

@@ -36,7 +36,7 @@ class Dataset(ChatTable, SwellTable):
         mean: some chats are empty, a few are very long.
         """
         # Reproducible rows, not secrets.
-        rng = random.Random(seed)  # noqa: S311
+        rng = random.Random(seed)
         history = History(rng, now or utc_now(), days)
         dataset = cls()
         dataset.load_chats(history.chats(chats, messages_per_chat))

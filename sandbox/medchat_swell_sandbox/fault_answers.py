@@ -1,8 +1,7 @@
-"""Each kind of fault as bytes on the wire."""
+"""Each kind of fault as an answer, or as bytes on the wire."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 import zlib
@@ -17,20 +16,23 @@ from medchat_swell_sandbox.http import HTML, Answer, Headers, json_answer
 from medchat_swell_sandbox.laravel import LOGIN_PAGE, login_redirect
 
 if TYPE_CHECKING:
+    from starlette.types import Send
+
     from medchat_swell_sandbox.faults import Fault
     from medchat_swell_sandbox.http import Request
-    from medchat_swell_sandbox.http_server import Connection
+    from medchat_swell_sandbox.wire import Wire
 
 MEGABYTE = 1_000_000
 DEFAULT_NESTING = 10_000
 DEFAULT_KEYS = 1_000_000
 DEFAULT_MEGABYTES = 100
+CLOSE = ("Connection", "close")
 CHUNKED = ("Transfer-Encoding", "chunked")
 TEXT_VALUE = re.compile(rb'"(?:text|name)":"', re.IGNORECASE)
 ANY_VALUE = re.compile(rb'":"|"')
 WRAPPERS = ("data", "value", "items", "results")
 
-Play = Callable[["Fault", Answer, "Connection"], Awaitable[None]]
+Play = Callable[["Fault", Answer, "Send", "Wire"], Awaitable[None]]
 Change = Callable[["Fault", Answer, "Request"], Answer]
 
 
@@ -44,10 +46,10 @@ def changed(fault: Fault, answer: Answer, request: Request) -> Answer | None:
     return other
 
 
-async def play(fault: Fault, answer: Answer, connection: Connection) -> None:
+async def play(fault: Fault, answer: Answer, send: Send, wire: Wire) -> None:
     """Send the true answer in the way of a fault that is no answer of its own."""
     answer.headers += fault.headers
-    await PLAYS[fault.kind](fault, answer, connection)
+    await PLAYS[fault.kind](fault, answer, send, wire)
 
 
 def _status(fault: Fault, _answer: Answer, _request: Request) -> Answer:
@@ -117,7 +119,7 @@ def _wrong_types(_fault: Fault, answer: Answer, _request: Request) -> Answer:
     return _with_rows(answer, _wrong_row)
 
 
-def _wrong_row(row: Any) -> object:  # noqa: ANN401 - JSON of any shape
+def _wrong_row(row: Any) -> object:
     if not isinstance(row, dict):
         return {"unexpected": row}
     return {key: _wrong_value(value) for key, value in row.items()}
@@ -187,73 +189,72 @@ def _bomb(megabytes: int) -> bytes:
     return b"".join([*packed, packer.compress(b'"}]}'), packer.flush()])
 
 
-async def _reset(_fault: Fault, _answer: Answer, connection: Connection) -> None:
-    connection.reset()
+async def _reset(_fault: Fault, _answer: Answer, _send: Send, wire: Wire) -> None:
+    wire.reset()
 
 
-async def _reset_mid_body(
-    _fault: Fault, answer: Answer, connection: Connection
-) -> None:
-    connection.write(_half(answer))
+async def _reset_mid_body(_fault: Fault, answer: Answer, _send: Send, wire: Wire) -> None:
+    wire.write(_half(answer))
     # Let the half reach the client before the reset overtakes it.
-    await asyncio.sleep(0.01)
-    connection.reset()
+    await wire.pause(0.01)
+    wire.reset()
 
 
-async def _slow(fault: Fault, answer: Answer, connection: Connection) -> None:
-    await asyncio.sleep(fault.delay_ms / 1000)
-    connection.write(answer.encode())
+async def _cut_body(_fault: Fault, answer: Answer, _send: Send, wire: Wire) -> None:
+    wire.write(_half(answer))
+    wire.close()
 
 
-async def _trickle(fault: Fault, answer: Answer, connection: Connection) -> None:
+async def _length_too_long(_fault: Fault, answer: Answer, _send: Send, wire: Wire) -> None:
+    wire.write(_with_length(answer, len(answer.body) + 100))
+    wire.close()
+
+
+async def _length_too_short(_fault: Fault, answer: Answer, _send: Send, wire: Wire) -> None:
+    wire.write(_with_length(answer, len(answer.body) // 2))
+    wire.close()
+
+
+async def _cut_chunked(_fault: Fault, answer: Answer, _send: Send, wire: Wire) -> None:
+    half = answer.body[: len(answer.body) // 2] or b" "
+    wire.write(answer.head(CHUNKED) + f"{len(half):x}\r\n".encode() + half + b"\r\n")
+    wire.close()
+
+
+async def _trickle(fault: Fault, answer: Answer, _send: Send, wire: Wire) -> None:
+    # Past ASGI, so that the head trickles too.
+    answer.headers += (CLOSE,)
     whole = answer.encode()
     step = max(1, -(-len(whole) // fault.pieces))
     for start in range(0, len(whole), step):
-        connection.write(whole[start : start + step])
-        await asyncio.sleep(fault.delay_ms / 1000)
+        wire.write(whole[start : start + step])
+        await wire.pause(fault.delay_ms / 1000)
+    wire.close()
 
 
-async def _never_ending(fault: Fault, answer: Answer, connection: Connection) -> None:
-    connection.write(answer.head(CHUNKED))
-    while not connection.closed:
-        connection.write(_chunk(b" "))
-        await connection.drain()
-        await asyncio.sleep(fault.delay_ms / 1000)
+async def _slow(fault: Fault, answer: Answer, send: Send, wire: Wire) -> None:
+    await wire.pause(fault.delay_ms / 1000)
+    await answer.send(send)
 
 
-async def _cut_body(_fault: Fault, answer: Answer, connection: Connection) -> None:
-    connection.write(_half(answer))
-    connection.close()
+async def _never_ending(fault: Fault, answer: Answer, send: Send, wire: Wire) -> None:
+    await answer.start(send)
+    while True:
+        await _piece(send, b" ")
+        await wire.pause(fault.delay_ms / 1000)
 
 
-async def _length_too_long(
-    _fault: Fault, answer: Answer, connection: Connection
-) -> None:
-    connection.write(_with_length(answer, len(answer.body) + 100))
-    connection.close()
-
-
-async def _length_too_short(
-    _fault: Fault, answer: Answer, connection: Connection
-) -> None:
-    connection.write(_with_length(answer, len(answer.body) // 2))
-    connection.close()
-
-
-async def _cut_chunked(_fault: Fault, answer: Answer, connection: Connection) -> None:
-    half = answer.body[: len(answer.body) // 2] or b" "
-    connection.write(answer.head(CHUNKED) + _chunk(half))
-    connection.close()
-
-
-async def _huge_body(fault: Fault, answer: Answer, connection: Connection) -> None:
-    connection.write(answer.head(CHUNKED))
-    connection.write(_chunk(b'{"data":[{"id":1,"text":"'))
-    piece = _chunk(b"a" * MEGABYTE)
+async def _huge_body(fault: Fault, answer: Answer, send: Send, _wire: Wire) -> None:
+    await answer.start(send)
+    await _piece(send, b'{"data":[{"id":1,"text":"')
+    megabyte = b"a" * MEGABYTE
     for _ in range(fault.size or DEFAULT_MEGABYTES):
-        connection.write(piece)
-        await connection.drain()
-    connection.write(_chunk(b'"}]}') + b"0\r\n\r\n")
+        await _piece(send, megabyte)
+    await _piece(send, b'"}]}', more=False)
+
+
+async def _piece(send: Send, body: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
 def _half(answer: Answer) -> bytes:
@@ -263,10 +264,6 @@ def _half(answer: Answer) -> bytes:
 
 def _with_length(answer: Answer, length: int) -> bytes:
     return answer.head(("Content-Length", str(length))) + answer.body
-
-
-def _chunk(piece: bytes) -> bytes:
-    return f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
 
 
 CHANGES: dict[str, Change] = {

@@ -125,7 +125,7 @@ class FaultQueue:
     def __init__(self, seed: int = 0) -> None:
         self._lock = threading.Lock()
         self._armed: list[_Armed] = []
-        self._rng = random.Random(seed)  # noqa: S311 - reproducible dice, no secret
+        self._rng = random.Random(seed)
 
     def add(self, *faults: Fault) -> None:
         """Queue faults."""

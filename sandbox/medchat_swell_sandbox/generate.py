@@ -163,9 +163,7 @@ class History:
             has_country=number % 7 != 0,
         )
 
-    def _swell_message(
-        self, number: int, contact: Contact, created: datetime
-    ) -> SwellMessage:
+    def _swell_message(self, number: int, contact: Contact, created: datetime) -> SwellMessage:
         rng = self._rng
         outbound = rng.random() < 0.5  # noqa: PLR2004
         team = contact.locations[0].team_id if contact.locations else 1

@@ -26,14 +26,11 @@ if TYPE_CHECKING:
     from medchat_swell_sandbox.rows import Chat
 
 BASE = "/smschatapi"
-ROUTE = re.compile(
-    rf"{BASE}/external/orgs/(?P<org>[^/]+)/smsChats(?:/(?P<chat>[^/]+)/messages)?"
-)
+ROUTE = re.compile(rf"{BASE}/external/orgs/(?P<org>[^/]+)/smsChats(?:/(?P<chat>[^/]+)/messages)?")
 MEDIA_TYPE = "application/vnd.medchat+json"
 MEDIA_TYPE_SERVED = f"{MEDIA_TYPE}; v=1.0; charset=utf-8"
 VERSION_ERROR = (
-    "The HTTP resource that matches the request URI does not support the requested API "
-    "version."
+    "The HTTP resource that matches the request URI does not support the requested API version."
 )
 KEPT_FORMS = 16
 KEPT_SELECTIONS = 256
@@ -118,9 +115,7 @@ class MedChatApi:
         link = _next_link(request, quirks, query, end, more=end < len(rows))
         return Answer(200, _wrapped(body, link, quirks), MEDIA_TYPE_SERVED)
 
-    def _rest_of_messages(
-        self, request: Request, quirks: Quirks, chat_id: str
-    ) -> Answer:
+    def _rest_of_messages(self, request: Request, quirks: Quirks, chat_id: str) -> Answer:
         chat = self._dataset.chats.get(chat_id)
         if chat is None or not quirks.medchat_expanded_cap_link:
             return problem(404)
@@ -148,7 +143,7 @@ class MedChatApi:
         if quirks.medchat_order == "stable":
             return rows
         # A dice, not a secret.
-        rng = random.Random(number)  # noqa: S311
+        rng = random.Random(number)
         if quirks.medchat_order == "unstable":
             return rng.sample(rows, len(rows))
         return _ties_shuffled(rows, query.ordering, rng)
@@ -230,7 +225,7 @@ def _page_length(query: Query, quirks: Quirks, held: int) -> int:
     return min(limit for limit in limits if limit is not None)
 
 
-def _sort_key(item: Ordering) -> Any:  # noqa: ANN401 - of the property's type
+def _sort_key(item: Ordering) -> Any:
     read = item.known.read
 
     def key(chat: Chat) -> tuple[bool, Any]:

@@ -37,9 +37,7 @@ class RowForm:
     chats_url: str
 
 
-def row_form(
-    quirks: Quirks, expand: tuple[str, ...], number: int, chats_url: str
-) -> RowForm:
+def row_form(quirks: Quirks, expand: tuple[str, ...], number: int, chats_url: str) -> RowForm:
     """Settle the form of the rows in the answer to request ``number``."""
     casing = quirks.medchat_casing
     if expand and quirks.medchat_casing_with_expand is not None:
@@ -100,11 +98,7 @@ class RowEncoder:
             return self._no_children(key)
         cap = self._quirks.medchat_expanded_cap
         collection: Row = {key: rows[:cap]}
-        if (
-            cap is not None
-            and len(rows) > cap
-            and self._quirks.medchat_expanded_cap_link
-        ):
+        if cap is not None and len(rows) > cap and self._quirks.medchat_expanded_cap_link:
             link = f"{self._chats_url}/{chat.id}/{key}?$skip={cap}"
             collection[f"{key}@odata.nextLink"] = link
         return collection

@@ -68,9 +68,7 @@ PROPERTIES = {
         Property("Status", str, operator.attrgetter("status")),
         Property("Name", str, operator.attrgetter("name")),
         Property("UserPhoneNumber", str, operator.attrgetter("user_phone")),
-        Property(
-            "OrganizationPhoneNumber", str, operator.attrgetter("organization_phone")
-        ),
+        Property("OrganizationPhoneNumber", str, operator.attrgetter("organization_phone")),
         Property("ChannelId", str, operator.attrgetter("channel_id")),
         Property("UnreadMessageCount", float, operator.attrgetter("unread_count")),
     )
@@ -98,9 +96,7 @@ class Filter:
     end: datetime | None = None
 
 
-def parse_filter(
-    text: str, *, case_sensitive: bool = False, max_nodes: int = 100
-) -> Filter:
+def parse_filter(text: str, *, case_sensitive: bool = False, max_nodes: int = 100) -> Filter:
     """Compile a ``$filter``; raises ``QueryError`` with the vendor's words."""
     return _Parser(text, case_sensitive=case_sensitive, max_nodes=max_nodes).parse()
 
@@ -196,7 +192,7 @@ class _Parser:
         self._count_node(3)
         return _comparison(known, word, value)
 
-    def _literal(self, known: Property) -> Any:  # noqa: ANN401 - of the property's type
+    def _literal(self, known: Property) -> Any:
         kind, text = self._peek()
         self._place += 1
         match kind:
@@ -268,7 +264,7 @@ def _any_of(parts: list[Filter]) -> Filter:
     return Filter(lambda chat: any(test(chat) for test in tests))
 
 
-def _comparison(known: Property, word: str, value: Any) -> Filter:  # noqa: ANN401
+def _comparison(known: Property, word: str, value: Any) -> Filter:
     compare, read = OPERATORS[word], known.read
     if value is None or word in ("eq", "ne"):
         wanted_null = value is None and word in ("ge", "le", "gt", "lt")
@@ -285,9 +281,7 @@ def _comparison(known: Property, word: str, value: Any) -> Filter:  # noqa: ANN4
     return Filter(matches, start, after if word in ("lt", "le") else None)
 
 
-def _text_test(
-    known: Property, function: Callable[[str, str], bool], wanted: str
-) -> Predicate:
+def _text_test(known: Property, function: Callable[[str, str], bool], wanted: str) -> Predicate:
     read = known.read
     return lambda chat: read(chat) is not None and function(read(chat), wanted)
 

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from medchat_swell_sandbox.quirks import Quirks
 
 OPTIONS = frozenset({"$filter", "$expand", "$orderby", "$top", "$skip"})
-EXPANDABLE = {
-    name.lower(): name for name in ("Messages", "Memberships", "TextBotExecutions")
-}
+EXPANDABLE = {name.lower(): name for name in ("Messages", "Memberships", "TextBotExecutions")}
 INT32_MAX = 2**31 - 1
 
 

@@ -34,9 +34,7 @@ class RequestLog:
         self._peak: Counter[str] = Counter()
         self._number = 0
 
-    def begin(
-        self, vendor: str, method: str, path: str, query: dict[str, str]
-    ) -> RequestRecord:
+    def begin(self, vendor: str, method: str, path: str, query: dict[str, str]) -> RequestRecord:
         """Note a request; its number counts on over resets of the log."""
         with self._lock:
             self._number += 1

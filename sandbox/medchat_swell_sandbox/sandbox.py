@@ -1,32 +1,37 @@
-"""The running sandbox: a dataset, its quirks and faults, and a server over them."""
+"""The running sandbox: a dataset, its quirks and faults, and an ASGI application."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
+from starlette.routing import Mount, Route, Router
+
 from medchat_swell_sandbox import medchat, swell
-from medchat_swell_sandbox.admin import Admin
+from medchat_swell_sandbox.admin import PREFIX, Admin
 from medchat_swell_sandbox.credentials import Credentials
 from medchat_swell_sandbox.dataset import Dataset
 from medchat_swell_sandbox.fault_answers import changed, play
 from medchat_swell_sandbox.faults import FaultQueue
-from medchat_swell_sandbox.http import HTML, Answer, json_answer, parameters
-from medchat_swell_sandbox.http_server import HttpServer
+from medchat_swell_sandbox.http import HTML, Answer, Request, json_answer, parameters
 from medchat_swell_sandbox.laravel import LOGIN_PAGE
 from medchat_swell_sandbox.quirks import Quirks
 from medchat_swell_sandbox.request_log import RequestLog, RequestRecord
+from medchat_swell_sandbox.server import HttpServer
+from medchat_swell_sandbox.wire import ClientGone, wire_of
 
 if TYPE_CHECKING:
+    from starlette import requests
+    from starlette.types import Receive, Scope, Send
     from typing_extensions import Self
 
-    from medchat_swell_sandbox.http import Request
-    from medchat_swell_sandbox.http_server import Connection
     from medchat_swell_sandbox.truth import Truth
+    from medchat_swell_sandbox.wire import Wire
 
 OnRequest = Callable[[int, str, str, dict[str, str]], None]
 
@@ -59,9 +64,11 @@ class Sandbox:
         self.jitter_ms = jitter_ms
         self.on_request: OnRequest | None = None
         self._log = RequestLog()
-        self._dice = random.Random(seed)  # noqa: S311 - reproducible dice, no secret
-        self._admin = Admin(self)
-        self._server = HttpServer(self._serve, port)
+        self._dice = random.Random(seed)
+        # All paths but a few are a vendor's, so that is the way with the fewest steps.
+        routes = [Mount(PREFIX, Admin(self).app), Route("/login", _login)]
+        router = Router(routes, default=self._serve, redirect_slashes=False)
+        self._server = HttpServer(router, port)
         self.reload(Dataset.generate() if dataset is None else dataset)
 
     def __enter__(self) -> Self:
@@ -72,6 +79,13 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         """Stop at once, dropping what is under way."""
         self._server.stop()
+
+    def run(self, ready: Callable[[], object]) -> None:
+        """Serve in the main thread until SIGTERM or Ctrl-C, whose handlers are then called.
+
+        ``ready`` is called once, when connections are accepted.
+        """
+        self._server.run(ready)
 
     def reload(self, dataset: Dataset) -> None:
         """Serve other data from now on; throttles start afresh, the log stays."""
@@ -149,46 +163,51 @@ class Sandbox:
             **overrides,
         }
 
-    async def _serve(self, request: Request, connection: Connection) -> None:
-        if request.path.startswith("/_sandbox/"):
-            connection.write(self._admin.answer(request).encode())
-        elif request.path == "/login":
-            connection.write(Answer(200, LOGIN_PAGE, HTML).encode())
-        else:
-            await self._serve_logged(request, connection)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request to a vendor, as an ASGI application."""
+        wire = wire_of(scope)
+        with suppress(ClientGone):
+            request = await Request.read(scope, receive)
+            answer = await self._answer_logged(request, send, wire)
+            if answer is not None:
+                await answer.send(send)
+        if wire.closing:
+            await wire.ended()
 
-    async def _serve_logged(self, request: Request, connection: Connection) -> None:
+    async def _answer_logged(self, request: Request, send: Send, wire: Wire) -> Answer | None:
         vendor = "swell" if request.path.startswith(swell.BASE) else "medchat"
         query = dict(parameters(request.query, plus_is_space=True))
         query.pop("token", None)
         record = self._log.begin(vendor, request.method, request.path, query)
         # What a client has seen the end of is complete in the log.
         try:
-            answer = await self._prepare(request, connection, record)
+            return await self._prepare(request, record, send, wire)
         finally:
             self._log.end(record)
-        if answer is not None:
-            connection.write(answer.encode())
 
     async def _prepare(
-        self, request: Request, connection: Connection, record: RequestRecord
+        self, request: Request, record: RequestRecord, send: Send, wire: Wire
     ) -> Answer | None:
         """Return the answer to send; None if a fault has sent it in its own way."""
         answer = self._answer(request, record)
         delay = self.latency_ms + self._dice.random() * self.jitter_ms
         if delay:
-            await asyncio.sleep(delay / 1000)
+            await wire.pause(delay / 1000)
         fault = self.faults.draw(record.vendor, record.path)
         if fault is None:
             record.status = answer.status
             return answer
         record.fault = fault.kind
         other = changed(fault, answer, request)
-        if other is not None:
-            record.status = other.status
+        if other is None:
+            record.status = None if fault.kind == "reset" else answer.status
+            await play(fault, answer, send, wire)
+            return None
+        record.status = other.status
+        if other.lawful:
             return other
-        record.status = None if fault.kind == "reset" else answer.status
-        await play(fault, answer, connection)
+        wire.write(other.encode())
+        wire.close()
         return None
 
     def _answer(self, request: Request, record: RequestRecord) -> Answer:
@@ -201,3 +220,7 @@ class Sandbox:
         except Exception as error:  # noqa: BLE001 - a broken hook must not hang a client
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             return json_answer(status, {"message": f"sandbox: {error!r}"})
+
+
+async def _login(_request: requests.Request) -> Response:
+    return Response(LOGIN_PAGE, media_type=HTML)

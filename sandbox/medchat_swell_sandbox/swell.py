@@ -104,9 +104,7 @@ class SwellApi:
         headers = (("Retry-After", str(seconds)), ("X-RateLimit-Reset", reset))
         return _limit_headers(limit, 0) + headers
 
-    def _list(
-        self, request: Request, given: dict[str, str], quirks: Quirks, number: int
-    ) -> Answer:
+    def _list(self, request: Request, given: dict[str, str], quirks: Quirks, number: int) -> Answer:
         validation = Validation(given, quirks)
         query = validation.messages()
         if validation.errors:
@@ -114,7 +112,7 @@ class SwellApi:
         rows = self._selected(query, quirks)
         if quirks.swell_order == "unstable":
             # A dice, not a secret.
-            rows = random.Random(number).sample(rows, len(rows))  # noqa: S311
+            rows = random.Random(number).sample(rows, len(rows))
         start = (query.page - 1) * query.per_page
         encode = self._encoder(quirks).encode
         encoded = [encode(row) for row in rows[start : start + query.per_page]]
@@ -187,9 +185,7 @@ class SwellApi:
         if quirks.swell_filters_ignored:
             return _ordered(self._between(None, None, quirks), quirks)
         rows = [
-            row
-            for row in self._between(query.start, query.end, quirks)
-            if _matches(row, query)
+            row for row in self._between(query.start, query.end, quirks) if _matches(row, query)
         ]
         if quirks.swell_repeat_across_locations and query.locations:
             rows = [row for row in rows for _ in _shared(row, query.locations)]

@@ -105,9 +105,7 @@ class SwellEncoder:
         if quirks.swell_date_sent == "null" or (every and message.id % every == 0):
             return None if quirks.swell_empty_dates == "null" else ""
         shift = timedelta(hours=quirks.swell_date_sent_shift_hours)
-        local = (message.date_sent + shift).astimezone(
-            zone(quirks.swell_date_sent_zone)
-        )
+        local = (message.date_sent + shift).astimezone(zone(quirks.swell_date_sent_zone))
         if quirks.swell_date_sent == "string":
             return local.strftime(SECONDS)
         return {
@@ -127,8 +125,7 @@ class SwellEncoder:
             "source": contact.source,
             "tags": self._tags(contact),
             "locations": [
-                {"id": self._id(place.id), "name": place.name}
-                for place in contact.locations
+                {"id": self._id(place.id), "name": place.name} for place in contact.locations
             ],
             "country_code": None if bare else country,
         }

@@ -25,9 +25,7 @@ class SwellTable(Table):
         self._messages_by_created: list[SwellMessage] = []
         self._last_message_id = 0
 
-    def messages_created(
-        self, start: datetime | None, end: datetime | None
-    ) -> list[SwellMessage]:
+    def messages_created(self, start: datetime | None, end: datetime | None) -> list[SwellMessage]:
         """Return the messages created from ``start`` to before ``end``."""
         rows = self._messages_by_created
         low = 0 if start is None else bisect_left(rows, start, key=CREATED)
@@ -116,9 +114,7 @@ class SwellTable(Table):
             self.touch()
         return message
 
-    def change_swell_message(
-        self, message_id: int, **columns: str | int | None
-    ) -> SwellMessage:
+    def change_swell_message(self, message_id: int, **columns: str | int | None) -> SwellMessage:
         """Change read, status, text and so on, and bump the hidden ``updated``."""
         with self.lock:
             message = self.swell_messages[message_id]
@@ -148,6 +144,4 @@ class SwellTable(Table):
     def _contact(self, contact_id: int | None) -> Contact:
         if contact_id is not None:
             return self.contacts[contact_id]
-        return (
-            self.contacts[min(self.contacts)] if self.contacts else self.add_contact()
-        )
+        return self.contacts[min(self.contacts)] if self.contacts else self.add_contact()

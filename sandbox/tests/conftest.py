@@ -3,9 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from sandbox_clients import MedChat, Swell
-
 from medchat_swell_sandbox import Dataset, Sandbox
+from sandbox_clients import MedChat, Swell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

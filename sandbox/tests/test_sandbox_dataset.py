@@ -8,7 +8,6 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from medchat_swell_sandbox import Dataset, Sandbox
 from medchat_swell_sandbox.clock import utc_now
 from medchat_swell_sandbox.mutations import KINDS
@@ -59,9 +58,7 @@ def test_the_history_has_what_trips_clients_up() -> None:
     texts = {row["text"] for row in messages}
     assert None in texts
     assert any("😊" in text for text in texts if text)
-    places = Counter(
-        len(row["contact"]["locations"]) for row in truth["swell_messages"]
-    )
+    places = Counter(len(row["contact"]["locations"]) for row in truth["swell_messages"])
     assert places.keys() >= {0, 1, 2}
     assert any(row["date_sent"] != row["created_at"] for row in truth["swell_messages"])
 
@@ -115,9 +112,7 @@ def assert_served_is_true(medchat: MedChat, swell: Swell) -> None:
         assert rows[row["id"]]["text"] == row["text"]
 
 
-def test_what_is_served_is_the_truth_through_changes(
-    medchat: MedChat, swell: Swell
-) -> None:
+def test_what_is_served_is_the_truth_through_changes(medchat: MedChat, swell: Swell) -> None:
     rng = random.Random(3)
     assert_served_is_true(medchat, swell)
     for _ in range(3):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 import pytest
-
 from medchat_swell_sandbox import Dataset, Fault, Sandbox
 from medchat_swell_sandbox.fault_answers import CHANGES, PLAYS
 from medchat_swell_sandbox.faults import FaultKind, FaultQueue
@@ -45,9 +44,7 @@ def raw(sandbox: Sandbox, limit: int | None = None) -> tuple[bytes, bytes, bool]
     with socket.create_connection((url.hostname, url.port), timeout=5) as client:
         client.sendall(request.encode())
         try:
-            while (limit is None or len(got) < limit) and (
-                piece := client.recv(1 << 16)
-            ):
+            while (limit is None or len(got) < limit) and (piece := client.recv(1 << 16)):
                 got += piece
         except ConnectionResetError:
             reset = True
@@ -82,6 +79,18 @@ def test_status(swell: Swell, status: int) -> None:
     reply = swell.get()
     assert (reply.status, reply.json, reply.headers["x-id"]) == (status, {"x": 1}, "7")
     assert swell.get().status == 200
+
+
+@pytest.mark.parametrize(
+    "odd", [{"status": 777}, {"status": 200, "headers": (("X", "a\x01b"), ("Content-Length", "x"))}]
+)
+def test_what_no_server_would_send(sandbox: Sandbox, odd: dict[str, Any]) -> None:
+    strike(sandbox, "status", **odd)
+    head, body, _ = raw(sandbox)
+    lines = head.decode().split("\r\n")
+    assert lines[0].startswith(f"HTTP/1.1 {odd['status']} ")
+    assert {f"{name}: {value}" for name, value in odd.get("headers", ())} <= set(lines)
+    assert json.loads(body) == {"message": "Server Error"}
 
 
 def test_rate_limited(swell: Swell) -> None:
@@ -154,6 +163,12 @@ def test_slow_and_trickle(swell: Swell) -> None:
         assert time.monotonic() - start >= 0.05
 
 
+def test_the_head_trickles_too(sandbox: Sandbox) -> None:
+    strike(sandbox, "trickle", delay_ms=20, pieces=200)
+    head, _, _ = raw(sandbox, limit=1)
+    assert 0 < len(head) < 100
+
+
 def test_never_ending(sandbox: Sandbox) -> None:
     strike(sandbox, "never_ending", delay_ms=1)
     _, body, _ = raw(sandbox, limit=400)
@@ -170,9 +185,7 @@ def test_never_ending(sandbox: Sandbox) -> None:
         ("wrong_envelope", 200, b'{"payload":{"content":{"data":[{'),
     ],
 )
-def test_not_the_answer_asked_for(
-    swell: Swell, kind: FaultKind, status: int, body: bytes
-) -> None:
+def test_not_the_answer_asked_for(swell: Swell, kind: FaultKind, status: int, body: bytes) -> None:
     strike(swell.sandbox, kind)
     reply = swell.get()
     assert reply.status == status
@@ -262,6 +275,4 @@ def test_faults_wait_their_turn_and_can_be_cleared(swell: Swell) -> None:
     assert [fault.status for fault in swell.sandbox.faults.pending()] == [503]
     swell.sandbox.faults.clear()
     assert swell.get().status == 200
-    assert [record.fault for record in swell.sandbox.requests] == ["status"] * 3 + [
-        None
-    ]
+    assert [record.fault for record in swell.sandbox.requests] == ["status"] * 3 + [None]

@@ -6,10 +6,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_clients import MedChat, send
-
 from medchat_swell_sandbox import Dataset, Quirks, Sandbox
 from medchat_swell_sandbox.clock import utc_now
+from sandbox_clients import MedChat, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +51,9 @@ def test_pages_hold_every_chat_once(medchat: MedChat) -> None:
 
 
 def test_a_chat_and_what_is_under_it(medchat: MedChat) -> None:
-    chat = medchat.rows(
-        filter="Id eq 'chat-03'", expand="Messages,Memberships,TextBotExecutions"
-    )[0]
+    chat = medchat.rows(filter="Id eq 'chat-03'", expand="Messages,Memberships,TextBotExecutions")[
+        0
+    ]
     assert chat["createdDateTime"] == "2024-01-01T00:03:00.120Z"
     assert ids(chat["messages"]) == ["chat-03-0", "chat-03-1", "chat-03-2"]
     assert chat["messages"][0]["senderPhoneNumber"] == chat["userPhoneNumber"]
@@ -102,9 +101,7 @@ def test_token_may_expire_or_lack_a_scope(medchat: MedChat) -> None:
         (None, "POST", 405),
     ],
 )
-def test_wrong_address(
-    medchat: MedChat, path: str | None, method: str, status: int
-) -> None:
+def test_wrong_address(medchat: MedChat, path: str | None, method: str, status: int) -> None:
     target = path or medchat.target()
     reply = send(medchat.sandbox.origin, target, medchat.headers(), method)
     assert reply.status == status
@@ -120,9 +117,7 @@ def test_m1_envelope(medchat: MedChat, wrapper: str) -> None:
     ("empty", "status", "body"),
     [("envelope", 200, b"[]"), ("204", 204, b""), ("empty_body", 200, b"")],
 )
-def test_m1_nothing_found(
-    medchat: MedChat, empty: str, status: int, body: bytes
-) -> None:
+def test_m1_nothing_found(medchat: MedChat, empty: str, status: int, body: bytes) -> None:
     reply = with_quirks(medchat, medchat_empty=empty).get(top=1, skip=99)
     assert (reply.status, reply.body) == (status, body)
 
@@ -136,9 +131,7 @@ def test_m1_nothing_found(
         ("mixed", "CreatedDateTime", "CreatedDateTime"),
     ],
 )
-def test_m2_casing(
-    medchat: MedChat, casing: str, chat_key: str, message_key: str
-) -> None:
+def test_m2_casing(medchat: MedChat, casing: str, chat_key: str, message_key: str) -> None:
     with_quirks(medchat, medchat_casing=casing)
     row = medchat.rows(expand="Messages", skip=3, top=1)[0]
     messages = row.get("messages") or row["Messages"]
@@ -147,9 +140,7 @@ def test_m2_casing(
 
 
 def test_m2_casing_differs_with_expand_and_inside(medchat: MedChat) -> None:
-    with_quirks(
-        medchat, medchat_casing_with_expand="pascal", medchat_casing_nested="camel"
-    )
+    with_quirks(medchat, medchat_casing_with_expand="pascal", medchat_casing_nested="camel")
     assert "createdDateTime" in medchat.rows(top=1)[0]
     row = medchat.rows(expand="Messages", skip=1, top=1)[0]
     assert "createdDateTime" in row["Messages"][0]
@@ -226,17 +217,13 @@ def test_m6_order_unstable_or_not_the_one_asked_for(medchat: MedChat) -> None:
         ("+05:00", 6, "2024-01-01T05:00:00.120000+05:00"),
     ],
 )
-def test_m10_date_text(
-    medchat: MedChat, zone: str, digits: int | None, text: str
-) -> None:
+def test_m10_date_text(medchat: MedChat, zone: str, digits: int | None, text: str) -> None:
     with_quirks(medchat, medchat_date_zone=zone, medchat_date_digits=digits)
     assert medchat.rows(top=1)[0]["createdDateTime"] == text
 
 
 def test_m10_null_dates(medchat: MedChat) -> None:
-    with_quirks(
-        medchat, medchat_chat_date_null_every=1, medchat_message_date_null_every=2
-    )
+    with_quirks(medchat, medchat_chat_date_null_every=1, medchat_message_date_null_every=2)
     rows = medchat.rows(expand="Messages")
     assert {row["createdDateTime"] for row in rows} == {None}
     dates = [text["createdDateTime"] for row in rows for text in row["messages"]]
@@ -244,9 +231,7 @@ def test_m10_null_dates(medchat: MedChat) -> None:
 
 
 def test_m14_ids(medchat: MedChat) -> None:
-    with_quirks(
-        medchat, medchat_message_id_name="messageId", medchat_message_chat_id=True
-    )
+    with_quirks(medchat, medchat_message_id_name="messageId", medchat_message_chat_id=True)
     message = medchat.rows(skip=1, top=1, expand="Messages")[0]["messages"][0]
     assert (message["messageId"], message["smsChatId"]) == ("chat-01-0", "chat-01")
     with_quirks(medchat, medchat_message_id_name=None, medchat_chat_id_name=None)
@@ -317,7 +302,7 @@ def test_m20_rate_limit_without_headers(medchat: MedChat) -> None:
     with_quirks(medchat, medchat_throttle_per_minute=2, throttle_window_seconds=3600)
     replies = [medchat.get(top=1) for _ in range(3)]
     assert [reply.status for reply in replies] == [200, 200, 429]
-    assert set(replies[2].headers) == {"content-length"}
+    assert set(replies[2].headers) == {"content-length", "date"}
 
 
 def test_numbers_as_strings(medchat: MedChat) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-
 from medchat_swell_sandbox import Dataset, Quirks, Sandbox
 from medchat_swell_sandbox.odata_filter import QueryError, parse_filter
 

@@ -7,21 +7,22 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import pytest
-from sandbox_clients import MedChat, Swell, send
-
 import medchat_swell_sandbox
+import pytest
 from medchat_swell_sandbox import Credentials, Dataset, Fault, Quirks, Sandbox
 from medchat_swell_sandbox.cli import main
+from sandbox_clients import MedChat, Swell, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,6 +198,65 @@ def test_nonsense_is_a_400(sandbox: Sandbox) -> None:
     client.close()
 
 
+def test_answers_are_dated_and_head_has_no_body(sandbox: Sandbox) -> None:
+    assert Swell(sandbox).get().headers["date"].endswith(" GMT")
+    reply = send(sandbox.origin, "/_sandbox/stats", method="HEAD")
+    assert (reply.status, reply.body) == (200, b"")
+    assert send(sandbox.origin, "/login").body.startswith(b"<!DOCTYPE html>")
+
+
+def test_small_answers_are_not_held_back(sandbox: Sandbox) -> None:
+    client = http.client.HTTPConnection(urlsplit(sandbox.origin).netloc, timeout=5)
+    start = time.monotonic()
+    for _ in range(10):
+        client.request("GET", f"/api/v1/messages/count?token={sandbox.swell_api_token}")
+        assert client.getresponse().read()
+    client.close()
+    assert time.monotonic() - start < 0.2
+
+
+def test_who_gives_up_is_no_longer_counted_as_open(sandbox: Sandbox) -> None:
+    sandbox.latency_ms = 60_000
+    client = http.client.HTTPConnection(urlsplit(sandbox.origin).netloc, timeout=5)
+    client.request("GET", "/api/v1/messages")
+    while not sandbox.requests:
+        time.sleep(0.001)
+    client.close()
+    until = time.monotonic() + 2
+    while sandbox.requests[0].ended is None:
+        assert time.monotonic() < until
+        time.sleep(0.001)
+    assert sandbox.requests[0].status is None
+
+
+def test_a_body_may_come_in_chunks(sandbox: Sandbox) -> None:
+    box = urlsplit(sandbox.origin)
+    pieces = (
+        b"POST /_sandbox/quirks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b'9\r\n{"swell_o\r\n',
+        b'12\r\nrder": "unstable"}\r\n0\r\n\r\n',
+    )
+    with socket.create_connection((box.hostname, box.port), timeout=5) as client:
+        for piece in pieces:
+            client.sendall(piece)
+            time.sleep(0.01)
+        assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
+    assert sandbox.quirks.swell_order == "unstable"
+
+
+def test_the_server_says_nothing(
+    sandbox: Sandbox, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    kinds: list[Any] = ["reset", "cut_body", "length_too_short", "cut_chunked", "trickle"]
+    for kind in kinds:
+        sandbox.faults.add(Fault(kind, delay_ms=1))
+        with suppress(OSError, http.client.HTTPException):
+            Swell(sandbox).get()
+    sandbox.__exit__()
+    sandbox.__enter__()
+    assert (*capfd.readouterr(), caplog.text) == ("", "", "")
+
+
 def admin(box: Sandbox, path: str, body: object = None) -> Any:
     method = "GET" if body is None else "POST"
     sent = None if body is None else json.dumps(body).encode()
@@ -232,6 +292,7 @@ def test_admin_steers(sandbox: Sandbox) -> None:
     ("method", "path", "body", "status"),
     [
         ("GET", "nothing", b"", 404),
+        ("GET", "quirks", b"", 405),
         ("POST", "quirks", b'{"medchat_envelop": "value"}', 400),
         ("POST", "quirks", b'{"swell_order": "random"}', 400),
         ("POST", "quirks", b"nonsense", 400),
@@ -283,9 +344,7 @@ def test_values_that_no_switch_has_are_refused() -> None:
 
 
 @pytest.mark.parametrize("pair", ["nothing=1", "swell_order=random", "swell_nulls=x"])
-def test_command_refuses_a_bad_quirk(
-    pair: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_refuses_a_bad_quirk(pair: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["--quirk", pair])
     assert end.value.code == 2
@@ -297,7 +356,7 @@ def test_command_serves_until_told_to_end(stop: signal.Signals) -> None:
     package = Path(medchat_swell_sandbox.__file__).parent
     sizes = ["--port", "0", "--chats", "3", "--swell-messages", "3", "--warm"]
     quirk = ["--quirk", "medchat_envelope=value", "--print-config"]
-    with subprocess.Popen(  # noqa: S603 - our own module
+    with subprocess.Popen(
         [sys.executable, "-m", "medchat_swell_sandbox", *sizes, *quirk],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(package.parent)},

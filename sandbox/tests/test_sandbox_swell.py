@@ -8,10 +8,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_clients import Swell, send
-
 from medchat_swell_sandbox import Dataset, Quirks, Sandbox
 from medchat_swell_sandbox.clock import utc_now
+from sandbox_clients import Swell, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,9 +208,7 @@ def test_create(swell: Swell) -> None:
         ),
     ],
 )
-def test_create_is_validated(
-    swell: Swell, fields: dict[str, object], wrong: str
-) -> None:
+def test_create_is_validated(swell: Swell, fields: dict[str, object], wrong: str) -> None:
     status, answer = create(swell, **fields)
     assert (status, list(answer["errors"])) == (422, [wrong])
 
@@ -284,9 +281,7 @@ def test_w3_days_to_come(swell: Swell, quirk: str | None, latest: int) -> None:
     for ahead in range(-1, 3):
         first, last = today - timedelta(days=3), today + timedelta(days=ahead)
         refused = ahead > latest
-        assert swell.get(from_date=first, to_date=last).status == (
-            422 if refused else 200
-        )
+        assert swell.get(from_date=first, to_date=last).status == (422 if refused else 200)
 
 
 @pytest.mark.parametrize(
@@ -298,9 +293,7 @@ def test_w3_days_to_come(swell: Swell, quirk: str | None, latest: int) -> None:
         (-12, "2024-01-07", [7, 8]),
     ],
 )
-def test_w4_zone_of_filters(
-    swell: Swell, zone: float | str, day: str, found: list[int]
-) -> None:
+def test_w4_zone_of_filters(swell: Swell, zone: float | str, day: str, found: list[int]) -> None:
     with_quirks(swell, swell_filter_zone=zone)
     assert swell.ids(from_date=day, to_date=day) == found
 
@@ -345,9 +338,7 @@ def test_created_at_may_be_missing(swell: Swell, wish: str, showing: int) -> Non
 )
 def test_w8_links(swell: Swell, wish: str, start: str, token: bool) -> None:  # noqa: FBT001
     box = swell.sandbox
-    link = with_quirks(swell, swell_links=wish).page(per_page=2, **WEEK)["links"][
-        "next"
-    ]
+    link = with_quirks(swell, swell_links=wish).page(per_page=2, **WEEK)["links"]["next"]
     wanted = start.format(api=box.swell_api_url, token=box.swell_api_token)
     assert link.startswith(wanted)
     assert link.endswith("page=2")
@@ -417,9 +408,7 @@ def test_w11_per_page(swell: Swell) -> None:
         ("none", 422, 422, 422),
     ],
 )
-def test_w12_updated_after(
-    swell: Swell, wanted: str, day: int, minute: int, second: int
-) -> None:
+def test_w12_updated_after(swell: Swell, wanted: str, day: int, minute: int, second: int) -> None:
     with_quirks(swell, swell_updated_after=wanted)
     moment = utc_now() - timedelta(days=2)
     forms = {"%Y-%m-%d": day, "%Y-%m-%d %H:%M": minute, "%Y-%m-%dT%H:%M:%S": second}
@@ -450,18 +439,14 @@ def test_w17_bad_token(swell: Swell, failure: str, status: int, kind: str) -> No
     assert reply.headers["content-type"].startswith(kind)
 
 
-@pytest.mark.parametrize(
-    ("failure", "status"), [("422", 422), ("302", 302), ("html", 200)]
-)
+@pytest.mark.parametrize(("failure", "status"), [("422", 422), ("302", 302), ("html", 200)])
 def test_w17_bad_parameter(swell: Swell, failure: str, status: int) -> None:
     with_quirks(swell, swell_validation_failure=failure)
     assert swell.get(page="x").status == status
 
 
 @pytest.mark.parametrize("query", ["token=wrong", "token={token}&page=x", ""])
-def test_w17_without_accept_errors_redirect_to_the_login(
-    swell: Swell, query: str
-) -> None:
+def test_w17_without_accept_errors_redirect_to_the_login(swell: Swell, query: str) -> None:
     box = swell.sandbox
     target = "/api/v1/messages?" + query.format(token=box.swell_api_token)
     reply = send(box.origin, target, {"Accept": "*/*"})
@@ -471,9 +456,7 @@ def test_w17_without_accept_errors_redirect_to_the_login(
 
 
 def test_w19_types(swell: Swell) -> None:
-    with_quirks(
-        swell, swell_ids_as_strings=True, swell_read_as_int=True, swell_tags="objects"
-    )
+    with_quirks(swell, swell_ids_as_strings=True, swell_read_as_int=True, swell_tags="objects")
     row = swell.page_of(1)[0]
     assert (row["id"], row["contact_id"], row["read"]) == ("1", "1", 0)
     tag = row["contact"]["tags"][0]

@@ -186,7 +186,10 @@ class ChatWindow(ChatReader):
         fresh = self.paginator.new_rows(page)
         try:
             self.paginator.advance(page)  # type: ignore[arg-type]
-        except (SeamBroken, PageRepeated):
+        except PageRepeated:
+            self.replace_by(SettlingChatWindow(self.api, self.source, self.window))
+            return
+        except SeamBroken:
             self._read_smaller()
             return
         rows = page.rows[fresh]

@@ -1,0 +1,153 @@
+"""One GET over the wire, within bounds of time and memory.
+
+Prepared requests go through the transport adapter of `requests`, past its session: a
+session would add credentials from `.netrc`, follow redirects, keep cookies and
+re-encode the query, none of which these APIs want.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import typing as t
+from dataclasses import dataclass
+
+import requests
+import requests.adapters
+import urllib3.exceptions
+
+from tap_medchat_swell.answers import Action, Unusable
+from tap_medchat_swell.errors import PageTooLarge, VendorError
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tap_medchat_swell.answers import Vendor
+    from tap_medchat_swell.settings import Options
+
+CHUNK = 1 << 20
+LARGE = 4 << 20
+ANSWER_TIMEOUTS = 10  # a whole answer may take so many read time-outs
+NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came; the names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """Gets answers from one vendor; shared by all workers.
+
+    What goes wrong on the way raises Unusable, told by its type alone: the texts of the
+    exceptions behind it hold the URL and its token.
+    """
+
+    def __init__(self, vendor: Vendor, options: Options, headers: Mapping[str, str]) -> None:
+        self._vendor = vendor
+        self._options = options
+        self._headers = requests.structures.CaseInsensitiveDict(
+            {
+                "User-Agent": options.user_agent,
+                "Accept-Encoding": "gzip, deflate",
+                **headers,
+            }
+        )
+        self._adapter = requests.adapters.HTTPAdapter(
+            pool_connections=1, pool_maxsize=options.max_concurrency
+        )
+        self._environment: dict[str, t.Any] | None = None
+        self._one_large = threading.Lock()
+
+    def close(self) -> None:
+        """Drop idle connections."""
+        self._adapter.close()
+
+    @contextlib.contextmanager
+    def get(self, url: str) -> Iterator[Answer]:
+        """Get an answer. Large ones are held by one worker at a time, as long as this lasts."""
+        with contextlib.ExitStack() as stack:
+            response = self._send(url)
+            body = self._body(response, stack)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            yield Answer(response.status_code, headers, body)
+
+    def _send(self, url: str) -> requests.Response:
+        request = requests.PreparedRequest()
+        request.method = "GET"
+        request.url = url
+        request.headers = self._headers.copy()
+        if self._environment is None:
+            self._environment = _environment(url)
+        options = self._options
+        timeout = (options.connect_timeout_seconds, options.read_timeout_seconds)
+        try:
+            return self._adapter.send(request, stream=True, timeout=timeout, **self._environment)
+        except NETWORK_ERRORS as error:
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: Exception) -> Unusable:
+        name = self._vendor.name
+        advice = ""
+        if isinstance(error, requests.exceptions.SSLError):
+            what = "does not show a valid certificate"
+        elif isinstance(error, requests.exceptions.ProxyError):
+            what = "cannot be reached through the proxy of the environment"
+        elif isinstance(error, requests.exceptions.ConnectTimeout):
+            what = "did not accept a connection within connect_timeout_seconds"
+        elif isinstance(error, requests.exceptions.Timeout):
+            what = "did not answer within read_timeout_seconds"
+        else:
+            what = "cannot be reached or broke the connection off"
+            advice = f" Check {name.lower()}_api_url and the network if this stays so."
+        return Unusable(Action.RETRY, VendorError(f"{name} {what}.{advice}"))
+
+    def _body(self, response: requests.Response, stack: contextlib.ExitStack) -> bytes:
+        deadline = time.monotonic() + ANSWER_TIMEOUTS * self._options.read_timeout_seconds
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            # read1, as read would wait for a full chunk however slowly bytes trickle in
+            while chunk := response.raw.read1(CHUNK, decode_content=True):
+                if size <= LARGE < size + len(chunk):
+                    stack.enter_context(self._one_large)
+                chunks.append(chunk)
+                size += len(chunk)
+                self._check_bounds(size, deadline)
+        except NETWORK_ERRORS as error:
+            response.raw.close()
+            raise self._broken_off(error) from None
+        except Unusable:
+            response.raw.close()  # the connection cannot be used again
+            raise
+        response.raw.release_conn()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _check_bounds(self, size: int, deadline: float) -> None:
+        if size > self._options.max_response_mb << 20:
+            sentence = (
+                f"{self._vendor.name} sent an answer of over "
+                f"{self._options.max_response_mb} MiB. Lower the page size, or raise "
+                "max_response_mb."
+            )
+            raise Unusable(Action.FAIL, PageTooLarge(sentence))
+        if time.monotonic() > deadline:
+            raise requests.exceptions.ReadTimeout
+
+    def _broken_off(self, error: Exception) -> Unusable:
+        timed_out = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
+        what = "took too long" if isinstance(error, timed_out) else "broke off"
+        sentence = f"An answer of {self._vendor.name} {what} halfway."
+        return Unusable(Action.RETRY, VendorError(sentence))
+
+
+def _environment(url: str) -> dict[str, t.Any]:
+    """Proxies and certificate bundles that the environment names, as `requests` does."""
+    with requests.Session() as session:
+        settings = session.merge_environment_settings(url, {}, None, None, None)
+    return {key: settings[key] for key in ("proxies", "verify", "cert")}
