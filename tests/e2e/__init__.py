@@ -1,0 +1,1 @@
+"""Whole runs with real counterparts: Meltano, databases, singer-check-tap."""

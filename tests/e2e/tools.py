@@ -1,0 +1,224 @@
+"""What the tests of this folder run the tap with: Meltano, PostgreSQL, singer-check-tap."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+if t.TYPE_CHECKING:
+    from medchat_swell_sandbox import Sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / ".venvs"
+SCHEMA = "tap_medchat_swell"
+Row = dict[str, t.Any]
+Tables = dict[str, list[Row]]
+
+
+def programs(name: str) -> Path:
+    """The folder of an environment's programs."""
+    folder = TOOLS / name / "bin"
+    assert folder.is_dir(), f"{folder} is missing: run `make test-tools`"
+    return folder
+
+
+def plain_environment() -> dict[str, str]:
+    """This process's environment without what would steer the tap, a target or Meltano."""
+    drop = ("TAP_", "TARGET_", "MELTANO_", "PG", "PYTHONDONTWRITEBYTECODE")
+    return {name: text for name, text in os.environ.items() if not name.startswith(drop)}
+
+
+@dataclass
+class MeltanoProject:
+    """A copy of this project's meltano.yml, in a folder that keeps its plugins."""
+
+    folder: Path
+    database: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def copied(cls, folder: Path, database: Path) -> MeltanoProject:
+        """Copy meltano.yml: its relative paths become those of this project."""
+        text = (ROOT / "meltano.yml").read_text("utf-8")
+        text = text.replace("pip_url: -e .\n", f"pip_url: -e '{ROOT}'\n")
+        text = text.replace(" -c locks/", f" -c '{ROOT}'/locks/")
+        (folder / "output").mkdir(parents=True, exist_ok=True)
+        (folder / "meltano.yml").write_text(text, "utf-8")
+        return cls(folder, database)
+
+    def point_at(self, sandbox: Sandbox, extractor: str, **settings: object) -> None:
+        """Let an extractor read a sandbox."""
+        prefix = extractor.upper().replace("-", "_")
+        for name, value in sandbox.tap_config(**settings).items():
+            self.variables[f"{prefix}_{name.upper()}"] = str(value)
+        self.variables[f"{prefix}__SELECT"] = '["*.*"]'
+
+    def meltano(self, *arguments: str) -> str:
+        """Run Meltano; returns its log."""
+        environment = plain_environment() | self.variables
+        environment |= {
+            "MELTANO_DATABASE_URI": f"sqlite:///{self.database}",
+            "MELTANO_ENVIRONMENT": "sandbox",
+            "NO_COLOR": "1",
+        }
+        done = subprocess.run(
+            [programs("meltano") / "meltano", *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+
+class PostgreSQL:
+    """A server of our own on a free port, reached by TCP."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        [binaries] = TOOLS.glob("postgres/lib/python3*/site-packages/*pgserver/pginstall")
+        self._install = binaries
+        self._user: dict[str, t.Any] = {}
+        if os.geteuid() == 0:
+            # PostgreSQL refuses to run as root, and others may not be let into our folders.
+            nobody = pwd.getpwnam("nobody")
+            self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            packages = binaries.parents[1]
+            self._install = folder / binaries.relative_to(packages)
+            shutil.copytree(binaries, self._install, symlinks=True)
+            for libraries in packages.glob("*pgserver.libs"):
+                shutil.copytree(libraries, folder / libraries.name)
+            folder.chmod(0o755)
+            (folder / "data").mkdir()
+            os.chown(folder / "data", nobody.pw_uid, nobody.pw_gid)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = int(free.getsockname()[1])
+        self._run(
+            "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "tap",
+            "--auth=trust",
+            "-N",
+            "-E",
+            "UTF8",
+            "--no-locale",
+        )
+        self._server = subprocess.Popen(
+            [
+                *(self._install / "bin" / "postgres", "-D", folder / "data", "-F"),
+                *("-p", str(self.port), "-c", "listen_addresses=127.0.0.1"),
+                *("-c", "unix_socket_directories="),
+            ],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **self._user,
+        )
+        self._wait()
+
+    def _run(self, program: str, *arguments: object) -> str:
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            [self._install / "bin" / program, *map(str, arguments)],
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PGCLIENTENCODING": "UTF8"},
+            check=False,
+            **self._user,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _wait(self) -> None:
+        ready = (self._install / "bin" / "pg_isready", "-q", "-h", "127.0.0.1", "-p")
+        for _ in range(400):
+            if subprocess.run([*ready, str(self.port)], check=False).returncode == 0:
+                return
+            time.sleep(0.05)
+        self.stop()
+        message = "PostgreSQL did not start"
+        raise AssertionError(message)
+
+    def query(self, sql: str) -> str:
+        """What psql prints for a query."""
+        return self._run(
+            "psql",
+            "-XAtq",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            self.port,
+            "-U",
+            "tap",
+            "-d",
+            "postgres",
+            "-c",
+            sql,
+        )
+
+    def rows(self, table: str) -> list[Row]:
+        """A table's rows."""
+        answer = self.query(f'SELECT row_to_json(t) FROM {SCHEMA}."{table}" t')
+        # Texts may hold what str.splitlines would take for the end of a line.
+        return [json.loads(line) for line in answer.split("\n") if line]
+
+    def stop(self) -> None:
+        """End the server at once."""
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait(20)
+
+
+def duckdb_rows(file: Path, table: str) -> list[Row]:
+    """A table's rows; JSON columns are read."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        cursor = connection.execute(f'SELECT * FROM "{SCHEMA}"."{table}"')
+        columns = [(column[0], str(column[1])) for column in cursor.description or ()]
+        return [
+            {
+                name: json.loads(value) if kind == "JSON" and value is not None else value
+                for (name, kind), value in zip(columns, row, strict=True)
+            }
+            for row in cursor.fetchall()
+        ]
+
+
+def check_tap(messages: bytes) -> str:
+    """What singer-check-tap says to a tap's output, fed through a pipe."""
+    done = subprocess.run(
+        [programs("singer-tools") / "singer-check-tap"],
+        input=messages,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=plain_environment(),
+        check=False,
+        timeout=120,
+    )
+    report = done.stdout.decode("utf-8")
+    assert done.returncode == 0, report
+    return report
+
+
+def tap_command(*arguments: str) -> list[str]:
+    """The tap as a command."""
+    return [sys.executable, "-m", "tap_medchat_swell", *arguments]

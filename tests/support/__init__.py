@@ -1,0 +1,1 @@
+"""What tests that run the tap as a process share."""

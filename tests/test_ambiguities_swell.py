@@ -1,0 +1,337 @@
+"""Swell's open questions W1..W23: which reading is covered where."""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+from datetime import date, timedelta
+
+import pytest
+from medchat_swell_sandbox import Dataset, Fault
+from medchat_swell_sandbox.clock import utc_now
+from support.readings import Readings
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.tap_process import Finished
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def swell() -> Iterator[Readings]:
+    with Readings("swell") as readings:
+        yield readings
+
+
+@pytest.mark.parametrize("reading", ["inclusive", "exclusive"])
+@pytest.mark.parametrize("days", [1, 6])
+def test_w1_to_date(swell: Readings, reading: str, days: int) -> None:
+    swell.holds_all({"swell_window_days": days}, swell_to_date=reading)
+
+
+def test_w1_windows_share_a_day(swell: Readings) -> None:
+    swell.run()
+    windows = sorted(_windows(swell))
+    assert len(windows) > 2
+    assert all(end >= begin for (_, end), (begin, _) in itertools.pairwise(windows))
+
+
+@pytest.mark.parametrize("days", [6, 7])
+def test_w2_seven_days(swell: Readings, days: int) -> None:
+    swell.holds_all({"swell_window_days": 6}, swell_max_range_days=days)
+
+
+@pytest.mark.parametrize("zone", ["UTC", -12, "Asia/Tokyo"])
+@pytest.mark.parametrize("days", [1, 6])
+def test_w3_tomorrow_is_refused(swell: Readings, zone: float | str, days: int) -> None:
+    swell.holds_all(
+        {"swell_window_days": days}, swell_tomorrow_refused=True, swell_filter_zone=zone
+    )
+
+
+def test_w3_today_is_refused(swell: Readings) -> None:
+    run = swell.run(swell_today_refused=True)
+    assert run.code == 0
+    found = {row["id"] for row in run.records("swell_messages")}
+    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+    past = {row.id for row in swell.sandbox.dataset.messages_created(None, midnight)}
+    assert found == past
+    changes = swell.run_again(run.state, swell_today_refused=True)
+    # The extra pass for changes brings what the windows must not ask for.
+    found |= {row["id"] for row in changes.records("swell_messages")}
+    assert found == set(swell.sandbox.dataset.swell_messages)
+
+
+def test_w3_another_refusal_is_no_tomorrow(swell: Readings) -> None:
+    refusal = Fault("status", status=422, times=None, where="swell")
+    run = swell.run(None, refusal)
+    assert run.code == 1
+    assert not run.records("swell_messages")
+    assert not any("finished" in mark for mark in run.state["bookmarks"].values())
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Denver", "Asia/Tokyo", 12, -12])
+@pytest.mark.parametrize("to_date", ["inclusive", "exclusive"])
+def test_w4_zone_of_filters(swell: Readings, zone: float | str, to_date: str) -> None:
+    swell.holds_all(swell_filter_zone=zone, swell_to_date=to_date)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_w5_zone_of_date_sent(swell: Readings, zone: str) -> None:
+    swell.holds_all(swell_date_sent_zone=zone)
+
+
+@pytest.mark.parametrize("form", ["string", "object", "null"])
+@pytest.mark.parametrize("shift", [0, 70, -70])
+def test_w6_date_sent(swell: Readings, form: str, shift: int) -> None:
+    swell.holds_all(swell_date_sent=form, swell_date_sent_shift_hours=shift)
+
+
+@pytest.mark.parametrize("shown", ["all", "some", "none"])
+def test_w6_created_at_missing(swell: Readings, shown: str) -> None:
+    swell.holds_all(swell_created_at=shown, swell_date_sent_null_every=2)
+
+
+def test_w7_dates_are_always_sent(swell: Readings) -> None:
+    swell.run()
+    for request in swell.requests:
+        if not request.path.endswith("/count"):
+            assert {"from_date", "to_date"} <= request.query.keys()
+
+
+@pytest.mark.parametrize(
+    "links", ["page_only", "full", "full_no_token", "http", "other_host", "null", "absent"]
+)
+def test_w8_links(swell: Readings, links: str) -> None:
+    swell.holds_all(swell_links=links)
+    asked = {(row.path, "per_page" in row.query) for row in swell.requests}
+    assert asked <= {("/api/v1/messages", True), ("/api/v1/messages/count", False)}
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        {"swell_meta": "simple"},
+        {"swell_meta": "absent"},
+        {"swell_meta": "absent", "swell_links": "absent"},
+        {"swell_meta": "absent", "swell_links": "null"},
+        {"swell_last_page_shift": -1},
+        {"swell_last_page_shift": 3},
+        {"swell_total_shift": -1},
+        {"swell_total_shift": 3},
+        {"swell_hints": "next_null"},
+        {"swell_hints": "last_page_now"},
+        {"swell_hints": "last_page_now", "swell_links": "null"},
+    ],
+)
+def test_w9_end_of_paging(swell: Readings, quirks: dict[str, t.Any]) -> None:
+    swell.holds_all(**quirks)
+
+
+@pytest.mark.parametrize("order", ["id", "latest", "unspecified", "unstable"])
+def test_w10_order(swell: Readings, order: str) -> None:
+    swell.holds_all(swell_order=order)
+
+
+def test_w10_a_row_deleted_between_pages(swell: Readings) -> None:
+    gone: list[int] = []
+
+    def delete_the_first(number: int, _vendor: str, _path: str, query: dict[str, str]) -> None:
+        rows = swell.sandbox.dataset.messages_created(None, None)
+        if query.get("page") == "2" and not gone:
+            gone.append(rows[0].id)
+            swell.sandbox.dataset.delete_swell_message(rows[0].id)
+        del number
+
+    swell.sandbox.on_request = delete_the_first
+    try:
+        run = swell.run({"max_concurrency": 1, "swell_window_days": 6})
+    finally:
+        swell.sandbox.on_request = None
+    assert gone
+    assert set(swell.sandbox.dataset.swell_messages) <= _ids(run)
+
+
+@pytest.mark.parametrize("clamp", [2, 5])
+def test_w11_pages_are_cut(swell: Readings, clamp: int) -> None:
+    swell.holds_all(swell_per_page_clamp=clamp)
+
+
+@pytest.mark.parametrize("form", ["any", "Y-m-d", "Y-m-d H:i"])
+def test_w12_late_change_comes_by_updated_after(swell: Readings, form: str) -> None:
+    first, oldest = _change_the_oldest(swell)
+    again = swell.run_again(first.state, {"swell_lookback_days": 0}, swell_updated_after=form)
+    found = {row["id"]: row["text"] for row in again.records("swell_messages")}
+    assert found[oldest] == "changed late"
+
+
+def test_w12_updated_after_refused(swell: Readings) -> None:
+    swell.holds_all(swell_updated_after="none")
+    first, _ = _change_the_oldest(swell)
+    again = swell.run_again(first.state, swell_updated_after="none")
+    assert again.code == 0
+    assert "refused updated_after" in again.log
+
+
+def test_w12_a_run_after_more_than_three_days(swell: Readings) -> None:
+    first, _ = _change_the_oldest(swell)
+    state = first.state
+    for bookmark in state["bookmarks"].values():
+        past = utc_now() - 8 * DAY
+        bookmark["finished"] = past.strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+        bookmark["replication_key_value"] = f"{(past - DAY).date()}T00:00:00.000000Z"
+    again = swell.run_again(state)
+    recent = swell.sandbox.dataset.messages_created(utc_now() - 8 * DAY, None)
+    assert {row.id for row in recent} <= _ids(again)
+    assert not any("updated_after" in request.query for request in swell.requests)
+
+
+def test_w13_same_message_under_two_locations(swell: Readings) -> None:
+    swell.holds_all(swell_repeat_across_locations=True)
+
+
+def test_w13_locations_in_one_request(swell: Readings) -> None:
+    run = swell.run({"swell_location_ids": [1, 3]}, swell_repeat_across_locations=True)
+    assert {request.query["location_id"] for request in swell.requests} == {"1,3"}
+    rows = [row["id"] for row in run.records("swell_messages")]
+    assert len(rows) == len(set(rows))
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_w14_count_by_date(swell: Readings, as_text: bool) -> None:  # noqa: FBT001
+    swell.holds_all(swell_counts_as_strings=as_text)
+
+
+def test_w14_count_by_range(swell: Readings) -> None:
+    swell.holds_all(swell_count_date="ignored")
+
+
+def test_w14_one_request_per_day(swell: Readings) -> None:
+    swell.run()
+    counts = [row.query for row in swell.requests if row.path.endswith("/count")]
+    assert all(query.keys() == {"date"} for query in counts)
+    assert len({query["date"] for query in counts}) == len(counts)
+
+
+def test_w15_partial_days_are_asked_again(swell: Readings) -> None:
+    first = swell.run()
+    swell.sandbox.dataset.add_swell_message()
+    again = swell.run_again(first.state, {"swell_counts_lookback_days": 2})
+    days = [row["date"] for row in again.records("swell_message_counts")]
+    today = utc_now().date()
+    assert days == [str(today - number * DAY) for number in (3, 2, 1, 0)]
+
+
+def test_w16_counts_per_location_stand_for_themselves(swell: Readings) -> None:
+    run = swell.run({"swell_location_ids": [1, 2], "swell_counts_split": "location"})
+    keys = [
+        (row["date"], row["location_id"], row["team_id"])
+        for row in run.records("swell_message_counts")
+    ]
+    assert len(keys) == len(set(keys))
+    assert {key[1] for key in keys} == {"1", "2"}
+
+
+@pytest.mark.parametrize("answer", ["401", "403", "422", "302", "html"])
+def test_w17_bad_token(swell: Readings, answer: str) -> None:
+    swell.fails("Swell", {"swell_api_token": "not-the-right-one"}, swell_auth_failure=answer)
+
+
+@pytest.mark.parametrize("kind", ["data_null", "wrong_envelope", "html", "empty", "no_content"])
+def test_w17_never_empty(swell: Readings, kind: t.Any) -> None:
+    run = swell.run(None, Fault(kind, times=None, where="swell"))
+    assert run.code == 1
+    assert not any(message["type"] == "RECORD" for message in run.messages)
+
+
+@pytest.mark.parametrize("links", ["full", "page_only"])
+def test_w18_token_is_nowhere(swell: Readings, links: str) -> None:
+    run = swell.run(swell_links=links)
+    token = swell.sandbox.swell_api_token
+    assert token not in run.log
+    assert token.encode() not in b"".join(run.lines)
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        {"swell_ids_as_strings": True},
+        {"swell_read_as_int": True},
+        {"swell_nulls": True},
+        {"swell_tags": "objects"},
+        {"swell_tags": "empty"},
+        {"swell_empty_dates": "empty_string", "swell_date_sent": "null"},
+    ],
+)
+def test_w19_types(swell: Readings, quirks: dict[str, t.Any]) -> None:
+    swell.holds_all(**quirks)
+
+
+def test_w20_status_word(swell: Readings) -> None:
+    swell.holds_all(swell_closed_word="Closed")
+    swell.run(swell_closed_word="Closed")
+    assert not any("status" in request.query for request in swell.requests)
+
+
+@pytest.mark.parametrize("form", ["seconds", "date", "reset"])
+def test_w21_429(swell: Readings, form: t.Any) -> None:
+    fault = Fault("rate_limited", after=2, retry_after=2, retry_after_form=form)
+    run = swell.run({"max_concurrency": 1}, fault, hurry=False)
+    assert run.code == 0
+    limited = next(request for request in swell.requests if request.fault)
+    after = next(request for request in swell.requests if request.number > limited.number)
+    assert after.started - limited.started > 0.9
+
+
+def test_w21_throttle_of_laravel(swell: Readings) -> None:
+    swell.holds_all(swell_throttle_per_minute=15)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_w21_5xx(swell: Readings, status: int) -> None:
+    run = swell.run(None, Fault("status", status=status, times=3))
+    assert run.code == 0
+    assert _ids(run) == set(swell.sandbox.dataset.swell_messages)
+
+
+@pytest.mark.parametrize("shown", ["all", "none"])
+def test_w22_filters_ignored_is_an_error(swell: Readings, shown: str) -> None:
+    quirks: dict[str, t.Any] = {"swell_filters_ignored": True, "swell_created_at": shown}
+    swell.fails("ignores from_date", {"start_date": str(date.today() - 60 * DAY)}, **quirks)  # noqa: DTZ011
+
+
+def test_w23_old_windows_are_empty(swell: Readings) -> None:
+    run = swell.run({"start_date": "2025-09-01"}, swell_retention_days=5)
+    kept = swell.sandbox.dataset.messages_created(utc_now() - 5 * DAY, None)
+    assert run.code == 0
+    assert {row.id for row in kept} <= _ids(run)
+    assert run.state["bookmarks"]["swell_messages"]["finished"]
+
+
+def test_w23_nothing_at_all(swell: Readings) -> None:
+    swell.run()
+    swell.sandbox.reload(Dataset())
+    run = swell.run_again(None, {"start_date": str(utc_now().date() - 20 * DAY)})
+    assert run.code == 0
+    assert run.state["bookmarks"]["swell_messages"]["replication_key_value"]
+
+
+def _ids(run: Finished) -> set[int]:
+    return {row["id"] for row in run.records("swell_messages")}
+
+
+def _windows(swell: Readings) -> set[tuple[str, str]]:
+    return {
+        (request.query["from_date"], request.query["to_date"])
+        for request in swell.requests
+        if "from_date" in request.query
+    }
+
+
+def _change_the_oldest(swell: Readings) -> tuple[Finished, int]:
+    first = swell.run()
+    oldest = swell.sandbox.dataset.messages_created(None, None)[0].id
+    swell.sandbox.dataset.change_swell_message(oldest, text="changed late")
+    return first, oldest

@@ -1,0 +1,437 @@
+"""The table of answers: what each status and each broken body leads to."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import socket
+import time
+import typing as t
+
+import pytest
+import requests
+import urllib3.exceptions
+from medchat_swell_sandbox import Fault
+from tap_runs import SWELL_STREAMS, Json, Run, assert_whole, discover, only, select, sync
+
+from tap_medchat_swell import answers, client
+from tap_medchat_swell.answers import MAX_WAIT, Action, Unusable, asked_wait, check_status
+from tap_medchat_swell.errors import InputRefused, PageTooLarge, VendorError
+from tap_medchat_swell.medchat.api import MEDCHAT
+from tap_medchat_swell.swell.api import SWELL
+
+if t.TYPE_CHECKING:
+    from medchat_swell_sandbox import Sandbox
+
+Config = dict[str, t.Any]
+OF_MEDCHAT = ("sms_chats", "sms_messages")
+STREAMS_OF = {"medchat": OF_MEDCHAT, "swell": SWELL_STREAMS}
+OTHER = {"medchat": "swell", "swell": "medchat"}
+
+PASSING: list[Fault] = [
+    *(Fault("status", status=status) for status in (408, 409, 425, 500, 502, 503, 504, 599)),
+    Fault("status", status=503, retry_after=0.2),
+    Fault("rate_limited"),
+    Fault("rate_limited", retry_after=0),
+    Fault("rate_limited", retry_after=0.3),
+    Fault("reset"),
+    Fault("reset_mid_body"),
+    Fault("cut_body"),
+    Fault("length_too_long"),
+    Fault("length_too_short"),
+    Fault("cut_chunked"),
+    Fault("truncated_json"),
+    Fault("html"),
+    Fault("empty"),
+    Fault("data_null"),
+    Fault("wrong_envelope"),
+    Fault("rows_not_objects"),
+    Fault("invalid_utf8"),
+    Fault("deep_nesting"),
+    Fault("slow", delay_ms=1300),
+    Fault("trickle", pieces=30, delay_ms=60),
+    Fault("never_ending", delay_ms=20),
+]
+LASTING: list[tuple[str, Fault, str]] = [
+    ("any", Fault("status", status=301), "redirected the request, which is never followed"),
+    ("any", Fault("status", status=302), "redirected the request, which is never followed"),
+    ("any", Fault("status", status=307), "redirected the request, which is never followed"),
+    ("any", Fault("login_redirect"), "redirected the request, which is never followed"),
+    ("any", Fault("status", status=400), "refused the request as malformed (HTTP 400)"),
+    ("medchat", Fault("status", status=401), "Check medchat_access_token"),
+    ("swell", Fault("status", status=401), "Check swell_api_token"),
+    ("medchat", Fault("status", status=403), "needs the scope read.sms_chats"),
+    ("swell", Fault("status", status=403), "may see the messages of its locations"),
+    ("medchat", Fault("status", status=404), "Check medchat_org_id"),
+    ("swell", Fault("status", status=404), "Check swell_api_url"),
+    ("medchat", Fault("status", status=406), "Check medchat_accept"),
+    ("medchat", Fault("status", status=415), "Check medchat_accept"),
+    ("any", Fault("status", status=409), "reported a conflict (HTTP 409)"),
+    ("any", Fault("status", status=410), "refused the request (HTTP 410)"),
+    ("any", Fault("status", status=422), "refused a parameter (HTTP 422)"),
+    ("any", Fault("status", status=500), "failed to answer (HTTP 500)"),
+    ("any", Fault("status", status=503), "failed to answer (HTTP 503)"),
+    ("any", Fault("status", status=299), "sent an answer without data (HTTP 299)"),
+    ("any", Fault("reset"), "cannot be reached or broke the connection off"),
+    ("any", Fault("reset_mid_body"), "broke off halfway"),
+    ("any", Fault("cut_body"), "broke off halfway"),
+    ("any", Fault("cut_chunked"), "broke off halfway"),
+    ("any", Fault("truncated_json"), "is not JSON"),
+    ("any", Fault("html"), "is a web page"),
+    ("swell", Fault("empty"), "Swell sent"),
+    ("swell", Fault("no_content"), "Swell sent"),
+    ("medchat", Fault("wrong_envelope"), "JSON that is no list of chats"),
+    ("medchat", Fault("data_null"), "JSON that is no list of chats"),
+    ("medchat", Fault("rows_not_objects"), "a list of something else than chats"),
+    ("/messages", Fault("wrong_envelope"), "Swell sent JSON without"),
+    ("/messages", Fault("data_null"), "Swell sent JSON without"),
+    ("/messages", Fault("rows_not_objects"), "Swell sent JSON without"),
+    ("/messages", Fault("wrong_types"), "Swell sent"),
+    ("any", Fault("deep_nesting"), "is nested too deeply"),
+    ("any", Fault("slow", delay_ms=1300), "did not answer within read_timeout_seconds"),
+    ("any", Fault("never_ending", delay_ms=20), "took too long halfway"),
+    ("any", Fault("huge_body", size=3), "sent an answer of over 1 MiB"),
+    ("any", Fault("gzip_bomb", size=30), "sent an answer of over 1 MiB"),
+]
+
+
+def fault_id(value: object) -> str | None:
+    if not isinstance(value, Fault):
+        return None
+    return f"{value.kind}-{value.status}" if value.kind == "status" else value.kind
+
+
+def aimed(fault: Fault, where: str, times: int | None) -> Fault:
+    return Fault(**{**vars(fault), "where": where, "times": times})
+
+
+@pytest.fixture
+def quick(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, no_pauses: None) -> Config:
+    """Settings that give up soon."""
+    monkeypatch.setattr(client, "ANSWER_TIMEOUTS", 1)
+    return sandbox.tap_config(max_retries=1, read_timeout_seconds=1, max_response_mb=1)
+
+
+@pytest.mark.parametrize("vendor", ["medchat", "swell"])
+@pytest.mark.parametrize("fault", PASSING, ids=fault_id)
+def test_what_passes_is_asked_for_again(
+    sandbox: Sandbox, quick: Config, vendor: str, fault: Fault
+) -> None:
+    sandbox.faults.add(aimed(fault, vendor, 1))
+
+    run = sync(quick)
+
+    assert run.code == 0, run.log
+    assert run.errors == []
+    assert sandbox.faults.pending() == []
+    assert_whole(run, sandbox)
+
+
+def places() -> t.Iterator[tuple[str, Fault, str]]:
+    for where, fault, sentence in LASTING:
+        for place in ("medchat", "swell") if where == "any" else (where,):
+            yield place, fault, sentence
+
+
+@pytest.mark.parametrize(("where", "fault", "sentence"), list(places()), ids=fault_id)
+def test_what_lasts_ends_with_a_sentence_and_keeps_the_bookmark(
+    sandbox: Sandbox, quick: Config, where: str, fault: Fault, sentence: str
+) -> None:
+    state = before(quick)
+    if fault.kind in ("slow", "never_ending"):
+        quick["max_retries"] = 0
+    vendor = "medchat" if where == "medchat" else "swell"
+    sandbox.faults.add(aimed(fault, where, None))
+
+    run = sync(quick, state)
+
+    assert run.code == 1
+    assert_failed(run, state, vendor, sentence)
+    sandbox.faults.clear()
+    again = sync(quick, run.state)
+    assert again.code == 0
+    assert_whole(again, sandbox, *STREAMS_OF[vendor])
+
+
+def before(config: Config) -> Json:
+    """A state with bookmarks of a sweep and a reading under way, at their beginning."""
+    start = str(config["start_date"])[:10]
+    swell = {
+        "replication_key_value": f"{start}T00:00:00.000000Z",
+        "version": 1,
+        "scope": "to be refused",
+    }
+    return {"bookmarks": dict.fromkeys(SWELL_STREAMS, swell)}
+
+
+def assert_failed(run: Run, state: Json, vendor: str, sentence: str) -> None:
+    failed = STREAMS_OF[vendor]
+    *reasons, last = run.errors
+    assert reasons
+    assert all(sentence in reason for reason in reasons), reasons
+    assert all(reason.count("\n") == 0 and len(reason) < 500 for reason in reasons)
+    assert last.startswith(f"Not read to the end: {', '.join(failed)}.")
+    for stream in failed:
+        assert run.records(stream) == []
+        assert run.bookmark(stream) == state["bookmarks"].get(stream, {})
+    for stream in STREAMS_OF[OTHER[vendor]]:
+        assert run.records(stream), stream
+        assert run.bookmark(stream)["version"] == 1
+
+
+def test_wrong_types_of_medchats_rows_are_kept(sandbox: Sandbox, quick: Config) -> None:
+    """A list where text belongs fits no column: it is kept aside, and nothing is lost."""
+    quick["swell_api_token"] = ""
+    sandbox.faults.add(Fault("wrong_types", where="medchat", times=None))
+
+    run = sync(quick)
+
+    assert run.code == 1
+    assert "Messages" in run.errors[0]
+
+
+def test_odd_text_of_the_vendor_itself_is_read(sandbox: Sandbox, quick: Config) -> None:
+    """Lone surrogates at once, bytes that are no UTF-8 when they come again and again."""
+    quick["max_retries"] = 3
+    texts = ("sms_chats", "sms_messages", "swell_messages")
+    sandbox.faults.add(
+        Fault("lone_surrogates", where="medchat", times=None),
+        Fault("invalid_utf8", where="swell", times=None),
+    )
+
+    run = sync(quick, catalog=select(discover(quick), only(*texts)))
+
+    assert run.code == 0, run.log
+    for stream in texts:
+        truth = {row["id"] for row in sandbox.truth()[stream]}
+        assert {record["id"] for record in run.records(stream)} == truth
+    assert "�" in run.stdout.decode()
+
+
+class TestWaits:
+    @pytest.mark.parametrize("form", ["seconds", "date", "reset"])
+    def test_waits_that_are_asked_for_are_kept(
+        self, sandbox: Sandbox, quick: Config, form: t.Any
+    ) -> None:
+        fault = Fault("rate_limited", where="swell", retry_after=1.2, retry_after_form=form)
+        sandbox.faults.add(fault)
+        quick["medchat_org_id"] = quick["medchat_access_token"] = ""
+
+        run = sync(quick)
+
+        assert run.code == 0
+        struck = next(n for n, r in enumerate(sandbox.requests) if r.fault)
+        ended = sandbox.requests[struck].ended or 0.0
+        waited = min(r.started for r in sandbox.requests if r.started > ended + 0.15) - ended
+        assert waited > 0.2
+        assert not [r for r in sandbox.requests if ended + 0.05 < r.started < ended + 0.15]
+
+    def test_waiting_costs_no_tries(self, sandbox: Sandbox, quick: Config) -> None:
+        quick["max_retries"] = 0
+        sandbox.faults.add(Fault("rate_limited", where="medchat", retry_after=0.05, times=6))
+
+        assert sync(quick).code == 0
+
+    def test_it_gives_up_after_retry_seconds(self, sandbox: Sandbox, quick: Config) -> None:
+        quick |= {"retry_seconds": 1, "swell_api_token": ""}
+        sandbox.faults.add(Fault("rate_limited", where="medchat", retry_after=0.4, times=None))
+
+        run = sync(quick)
+
+        assert run.code == 1
+        assert "limits the rate of requests (HTTP 429). Gave up on chats of" in run.errors[0]
+        assert "as retry_seconds allows 1 s" in run.errors[0]
+
+    def test_a_wait_beyond_the_budget_is_not_begun(self, sandbox: Sandbox, quick: Config) -> None:
+        quick |= {"retry_seconds": 60, "swell_api_token": ""}
+        sandbox.faults.add(Fault("rate_limited", where="medchat", retry_after=900, times=None))
+        began = time.monotonic()
+
+        assert sync(quick).code == 1
+        assert time.monotonic() - began < 5
+
+    @pytest.mark.parametrize(
+        ("headers", "wait"),
+        [
+            ({}, None),
+            ({"retry-after": "7"}, 7),
+            ({"retry-after": " 1.5 "}, 1.5),
+            ({"retry-after": "0"}, 0),
+            ({"retry-after": "-5"}, None),
+            ({"retry-after": "soon"}, None),
+            ({"retry-after": "9" * 11}, MAX_WAIT),
+            ({"retry-after": "9" * 400}, None),
+            ({"retry-after": email.utils.formatdate(0)}, 0),
+            ({"x-ratelimit-reset": "30"}, 30),
+            ({"x-ratelimit-reset": "1000000000"}, 0),
+            ({"x-ratelimit-reset": "never"}, None),
+            ({"retry-after": "7", "x-ratelimit-reset": "30"}, 7),
+            ({"retry-after": "soon", "x-ratelimit-reset": "30"}, 30),
+        ],
+    )
+    def test_how_headers_are_read(self, headers: dict[str, str], wait: float | None) -> None:
+        assert asked_wait(headers) == wait
+
+    def test_instants_are_read_against_the_clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
+
+        assert asked_wait({"retry-after": email.utils.formatdate(1_800_000_042)}) == 42
+        assert asked_wait({"x-ratelimit-reset": "1800000042"}) == 42
+
+
+def refusal(status: int, body: object, vendor: answers.Vendor = SWELL, **headers: str) -> Unusable:
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    with pytest.raises(Unusable) as caught:
+        check_status(vendor, status, names, encoded)
+    return caught.value
+
+
+class TestErrorBodies:
+    def test_422_names_the_refused_parameters_and_known_phrases(self) -> None:
+        body = {
+            "message": "The given data was invalid for Jane Smith.",
+            "errors": {
+                "to_date": ["The to date must be a date before or equal to today."],
+                "page": ["Strange words about 555-0100."],
+                "Jane Smith": ["is required"],
+            },
+        }
+
+        error = refusal(422, body).error
+
+        assert isinstance(error, InputRefused)
+        assert "to_date: must be a date before or equal to." in str(error)
+        assert "page: refused." in str(error)
+        assert "Other fields refused: 1." in str(error)
+        assert "Jane" not in str(error)
+        assert "555" not in str(error)
+
+    def test_many_refused_parameters_are_cut(self) -> None:
+        errors = dict.fromkeys(SWELL.parameters, "is required")
+
+        assert str(refusal(422, {"errors": errors}).error).count("is required") == 5
+
+    @pytest.mark.parametrize("code", ["InvalidToken", "TooManyRequests", 4711, "4711"])
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_known_error_codes_are_told(self, code: object, *, nested: bool) -> None:
+        body = {"error": {"code": code}} if nested else {"code": code}
+
+        assert f"Error code {code}." in str(refusal(401, body).error)
+
+    @pytest.mark.parametrize(
+        "code", ["Jane Smith", "5550100123", 5550100123, ["Jane"], {"a": 1}, None, 1.5, True, -1]
+    )
+    def test_other_codes_are_not(self, code: object) -> None:
+        text = str(refusal(401, {"code": code, "error": {"code": code}}).error)
+
+        assert "Error code" not in text
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"\xff\xfe",
+            b"null",
+            b"[]",
+            b"5",
+            b'"text"',
+            b"[" * 100_000,
+            b'{"errors": [1]}',
+            b'{"errors": {"page": null}}',
+            b'{"errors": {"page": {"a": [1]}}}',
+            b'{"error": "text", "code": {}}',
+            b'{"code": 1' + b"0" * 5000 + b"}",
+            b'{"errors": {"page": ' + b"[" * 500 + b"]" * 500 + b"}}",
+        ],
+        ids=range(13),
+    )
+    def test_no_body_is_too_odd(self, body: bytes) -> None:
+        assert "HTTP 422" in str(refusal(422, body).error)
+
+    def test_request_ids_are_told_if_they_look_like_one(self) -> None:
+        assert "request ab-12:3." not in str(refusal(500, b"", x_request_id="ab 12").error)
+        assert "(HTTP 500, request ab-12:3)" in str(refusal(500, b"", x_request_id="ab-12:3").error)
+
+    def test_top_refused_with_a_number(self) -> None:
+        body = {"message": "The limit of '50' for Top query has been exceeded."}
+        error = refusal(400, body, MEDCHAT).error
+
+        assert isinstance(error, PageTooLarge)
+        assert error.limit == 50
+
+    @pytest.mark.parametrize("status", [200, 204])
+    def test_good(self, status: int) -> None:
+        check_status(SWELL, status, {}, b"")
+
+    @pytest.mark.parametrize("status", [100, 199, 201, 299, 300, 399, 499, 599, 600, 999])
+    def test_every_status_has_a_sentence(self, status: int) -> None:
+        assert f"(HTTP {status})" in str(refusal(status, b"").error)
+
+
+class TestUnreachable:
+    @pytest.mark.parametrize(
+        ("error", "sentence"),
+        [
+            (requests.exceptions.SSLError("tok"), "does not show a valid certificate"),
+            (requests.exceptions.ProxyError("tok"), "through the proxy of the environment"),
+            (requests.exceptions.ConnectTimeout("tok"), "within connect_timeout_seconds"),
+            (requests.exceptions.ReadTimeout("tok"), "within read_timeout_seconds"),
+            (requests.exceptions.ConnectionError("tok"), "cannot be reached or broke"),
+            (requests.exceptions.InvalidURL("tok"), "cannot be reached or broke"),
+            (urllib3.exceptions.LocationParseError("tok"), "cannot be reached or broke"),
+            (OSError("tok"), "cannot be reached or broke"),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_is_told_by_type_alone(
+        self, quick: Config, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", fail)
+
+        run = sync({**quick, "max_retries": 0})
+
+        assert run.code == 1
+        assert sentence in run.errors[0]
+        assert "tok" not in " ".join(run.errors).replace("token", "")
+
+    def test_refused_connection(self, quick: Config) -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
+        run = sync({**quick, "swell_api_url": f"http://127.0.0.1:{port}", "max_retries": 0})
+
+        assert run.code == 1
+        assert "Swell cannot be reached" in run.errors[0]
+        assert "Check swell_api_url and the network" in run.errors[0]
+        assert run.records("sms_chats")
+
+    def test_connect_timeout(self, quick: Config) -> None:
+        """A queue that is full leaves further connections waiting."""
+        with socket.socket() as full, socket.socket() as one, socket.socket() as two:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            for filler in (one, two):
+                filler.setblocking(False)  # noqa: FBT003
+                filler.connect_ex(full.getsockname())
+            url = f"http://127.0.0.1:{full.getsockname()[1]}"
+            settings = {"swell_api_url": url, "max_retries": 0, "connect_timeout_seconds": 1}
+            quick |= {"medchat_org_id": "", "medchat_access_token": ""}
+
+            run = sync({**quick, **settings})
+
+        assert run.code == 1
+        assert "within connect_timeout_seconds" in run.errors[0]
+
+
+def test_actions() -> None:
+    """Only what may pass is asked for again."""
+    bad = set(range(100, 600)) - {200, 204}
+    retried = {status for status in bad if refusal(status, b"").action is not Action.FAIL}
+
+    assert retried & set(range(300, 500)) == {408, 409, 425, 429}
+    assert set(range(500, 600)) <= retried
+    assert isinstance(refusal(500, b"").error, VendorError)

@@ -1,0 +1,390 @@
+"""The command line as a process: every mode, every wrong input."""
+
+from __future__ import annotations
+
+import json
+import sys
+import typing as t
+from importlib.metadata import version
+
+import pytest
+from tap_runs import (
+    DEFAULT_STREAMS,
+    STREAMS,
+    Cli,
+    Run,
+    assert_whole,
+    discover,
+    only,
+    select,
+)
+
+from tap_medchat_swell import settings
+
+if t.TYPE_CHECKING:
+    from medchat_swell_sandbox import Sandbox
+
+Config = dict[str, t.Any]
+
+
+def assert_refused(run: Run, *words: str) -> None:
+    """Check that a run ended with one clear sentence."""
+    assert run.code == 1, run.log
+    assert run.stdout == b""
+    assert len(run.errors) == 1, run.log
+    assert "Traceback" not in run.log
+    assert "File " not in run.log
+    assert all(word in run.errors[0] for word in words), run.errors
+
+
+def test_config_then_state(sandbox: Sandbox, config: Config, cli: Cli) -> None:
+    first = cli.fresh(config=config)
+    assert first.code == 0, first.log
+    assert_whole(first, sandbox)
+    assert first.streams == set(DEFAULT_STREAMS)
+
+    chat = next(iter(sandbox.dataset.chats))
+    message = sandbox.dataset.add_message(chat, text="news")
+    added = sandbox.dataset.add_swell_message(text="more news")
+    second = cli.fresh(config=config, state=first.state)
+
+    assert second.code == 0, second.log
+    assert [r["id"] for r in second.records("sms_messages")] == [message.id]
+    assert second.records("sms_chats") == []
+    assert added.id in {r["id"] for r in second.records("swell_messages")}
+    assert len(second.records("swell_messages")) < len(first.records("swell_messages"))
+
+
+def test_schema_comes_once_and_state_at_most_once_per_window(config: Config, cli: Cli) -> None:
+    run = cli(config=config)
+
+    schemas = [message["stream"] for message in run.of_type("SCHEMA")]
+    assert sorted(schemas) == sorted(DEFAULT_STREAMS)
+    states = [json.dumps(m["value"], sort_keys=True) for m in run.of_type("STATE")]
+    assert len(set(states)) == len(states) < 25
+    assert run.messages[-1]["type"] == "STATE"
+
+
+def test_sms_messages_alone(sandbox: Sandbox, config: Config, cli: Cli) -> None:
+    catalog = select(discover(config), only("sms_messages"))
+
+    run = cli(config=config, catalog=catalog)
+
+    assert run.code == 0, run.log
+    assert run.streams == {"sms_messages"}
+    assert_whole(run, sandbox, "sms_messages")
+    assert {request.vendor for request in sandbox.requests} == {"medchat"}
+    assert {request.query["$expand"] for request in sandbox.requests} == {"Messages"}
+
+
+@pytest.mark.parametrize(
+    ("streams", "expand"),
+    [
+        (["sms_chats"], None),
+        (["sms_chats", "sms_memberships"], "Memberships"),
+        (["sms_text_bot_executions"], "TextBotExecutions"),
+        (
+            ["sms_memberships", "sms_messages", "sms_text_bot_executions"],
+            "Memberships,Messages,TextBotExecutions",
+        ),
+    ],
+)
+def test_expand_names_only_what_is_selected(
+    sandbox: Sandbox, config: Config, cli: Cli, streams: list[str], expand: str | None
+) -> None:
+    run = cli(config=config, catalog=select(discover(config), only(*streams)))
+
+    assert run.code == 0, run.log
+    assert run.streams == set(streams)
+    assert_whole(run, sandbox, *streams)
+    assert {request.query.get("$expand") for request in sandbox.requests} == {expand}
+
+
+def test_deselected_fields_are_in_no_line(sandbox: Sandbox, config: Config, cli: Cli) -> None:
+    fields = {
+        "sms_messages.text": False,
+        "sms_messages.additional_properties": False,
+        "sms_chats.user_phone_number": False,
+        "swell_messages.contact.phone": False,
+        "swell_messages.contact.country_code.code": False,
+        "swell_messages.text": False,
+    }
+    run = cli(config=config, catalog=select(discover(config), {}, fields))
+
+    assert run.code == 0, run.log
+    schemas = {m["stream"]: m["schema"]["properties"] for m in run.of_type("SCHEMA")}
+    for stream in DEFAULT_STREAMS:
+        for record in run.records(stream):
+            assert set(record) == set(schemas[stream])
+    assert "text" not in schemas["sms_messages"]
+    assert "user_phone_number" not in schemas["sms_chats"]
+    contacts = [r["contact"] for r in run.records("swell_messages") if r["contact"]]
+    assert contacts
+    assert not any("phone" in contact for contact in contacts)
+    assert all("name" in contact for contact in contacts)
+    codes = [c["country_code"] for c in contacts if c["country_code"]]
+    assert codes
+    assert all(set(code) == {"short_name"} for code in codes)
+    phones = {contact.phone for contact in sandbox.dataset.contacts.values()}
+    assert not [phone for phone in phones if phone.encode() in run.stdout]
+
+
+def test_full_table_reads_everything_again(sandbox: Sandbox, config: Config, cli: Cli) -> None:
+    state = cli(config=config).state
+    catalog = discover(config)
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE"
+        for part in entry["metadata"]:
+            if not part["breadcrumb"]:
+                part["metadata"]["forced-replication-method"] = "FULL_TABLE"
+
+    run = cli(config=config, state=state, catalog=catalog)
+
+    assert run.code == 0, run.log
+    assert_whole(run, sandbox)
+
+
+def test_config_in_several_files(config: Config, cli: Cli) -> None:
+    secrets = {name: config.pop(name) for name in ("swell_api_token", "medchat_access_token")}
+
+    run = cli("--config", cli.file("more.json", secrets), config=config)
+
+    assert run.code == 0, run.log
+
+
+def as_variables(config: Config) -> dict[str, str]:
+    return {f"TAP_MEDCHAT_SWELL_{name.upper()}": str(value) for name, value in config.items()}
+
+
+def test_environment_variables(sandbox: Sandbox, config: Config, cli: Cli) -> None:
+    config["swell_location_ids"] = "1,2"
+    config["swell_contact_ids"] = "[1, 2, 3]"
+
+    run = cli("--config=ENV", env=as_variables(config))
+
+    assert run.code == 0, run.log
+    swell = [request.query for request in sandbox.requests if request.path.endswith("/messages")]
+    assert {query["location_id"] for query in swell} == {"1,2"}
+    assert {query["contact_id"] for query in swell} == {"1,2,3"}
+    assert {query["per_page"] for query in swell} == {"10"}
+
+
+def test_environment_variables_are_not_read_unasked(config: Config, cli: Cli) -> None:
+    start = config.pop("start_date")
+
+    run = cli(config=config, env=as_variables({"start_date": start}))
+
+    assert_refused(run, "start_date is missing.")
+
+
+def test_dotenv(config: Config, cli: Cli) -> None:
+    """The SDK looks for .env beside its own package, or here, where it thinks of a console."""
+    lines = [f'{name}="{value}"' for name, value in as_variables(config).items()]
+    cli.file(".env", "\n".join(lines))
+    console = (sys.executable, "-c", "from tap_medchat_swell.__main__ import main; main()")
+
+    run = cli.fresh("--config=ENV", command=console)
+
+    assert run.code == 0, run.log
+    assert len(run.records("sms_chats")) == 40
+
+
+class TestModes:
+    def test_about(self, cli: Cli) -> None:
+        run = cli("--about")
+
+        assert run.code == 0
+        text = run.stdout.decode()
+        assert all(setting.name in text for setting in settings.SETTINGS)
+        assert "batch" not in text.lower()
+
+    def test_about_as_json(self, cli: Cli) -> None:
+        run = cli("--about", "--format=json")
+
+        about = json.loads(run.stdout)
+        assert run.code == 0
+        assert about["name"] == "tap-medchat-swell"
+        assert "batch" not in about["capabilities"]
+        assert {setting.name for setting in settings.SETTINGS} <= set(
+            about["settings"]["properties"]
+        )
+
+    def test_version(self, cli: Cli) -> None:
+        run = cli.fresh("--version")
+
+        assert run.code == 0
+        assert f"tap-medchat-swell v{version('tap-medchat-swell')}" in run.stdout.decode()
+
+    def test_help(self, cli: Cli) -> None:
+        run = cli("--help")
+
+        assert run.code == 0
+        for option in ("--config", "--state", "--catalog", "--discover", "--about", "--test"):
+            assert option in run.stdout.decode()
+
+    def test_test(self, sandbox: Sandbox, config: Config, cli: Cli) -> None:
+        run = cli("--test", config=config)
+
+        assert run.code == 0, run.log
+        assert all(len(run.records(stream)) <= 1 for stream in STREAMS)
+        assert b"replication_key_value" not in run.stdout
+        assert {request.vendor for request in sandbox.requests} == {"medchat", "swell"}
+
+    def test_test_with_a_wrong_token(self, config: Config, cli: Cli) -> None:
+        config["swell_api_token"] = "wrong-token"
+
+        run = cli("--test", config=config)
+
+        assert run.code == 1
+        assert "Swell refused the credentials (HTTP 401)" in run.log
+        assert "Traceback" not in run.log
+
+    def test_test_of_schemas(self, sandbox: Sandbox, config: Config, cli: Cli) -> None:
+        run = cli("--test=schema", config=config)
+
+        assert run.code == 0, run.log
+        assert {m["type"] for m in run.messages} == {"SCHEMA"}
+        assert set(DEFAULT_STREAMS) <= run.streams
+        assert sandbox.requests == []
+
+    def test_discover_needs_no_valid_config(self, cli: Cli) -> None:
+        run = cli("--discover", config={"start_date": "never", "swell_page_size": 5000})
+
+        assert run.code == 0
+        assert len(json.loads(run.stdout)["streams"]) == 6
+
+
+class TestWrongInput:
+    def test_no_config(self, cli: Cli) -> None:
+        run = cli()
+
+        assert run.code == 1
+        assert run.errors[0].startswith("start_date is missing.")
+        assert run.errors[1].startswith("No credentials: set medchat_org_id and")
+        assert len(run.errors) == 2
+
+    def test_no_credentials(self, config: Config, cli: Cli) -> None:
+        start = {"start_date": config["start_date"]}
+
+        assert_refused(cli(config=start), "No credentials: set", "swell_api_token")
+
+    def test_config_file_missing(self, cli: Cli) -> None:
+        assert_refused(cli.fresh("--config=nowhere.json"), "nowhere.json", "No such file")
+
+    def test_config_is_a_folder(self, cli: Cli) -> None:
+        assert_refused(cli("--config=."), "cannot be read")
+
+    def test_config_instead_of_its_path(self, cli: Cli) -> None:
+        run = cli('--config={"swell_api_token": "s3cr3t-token"}')
+
+        assert_refused(run, "--config takes the path of a file")
+        assert "s3cr3t" not in run.log
+
+    @pytest.mark.parametrize("text", ["", "{", '{"a": }', "start_date: 2024", "[" * 100_000])
+    def test_config_is_not_json(self, cli: Cli, text: str) -> None:
+        assert_refused(cli(config=text), "configuration file", "is not JSON")
+
+    def test_config_is_not_utf8(self, cli: Cli) -> None:
+        (cli.folder / "bad.json").write_bytes(b'{"a": "\xff"}')
+
+        assert_refused(cli("--config", str(cli.folder / "bad.json")), "is not JSON")
+
+    @pytest.mark.parametrize("document", [[], "text", 5, None])
+    def test_config_is_no_object(self, cli: Cli, document: object) -> None:
+        run = cli(config=json.dumps(document))
+
+        assert_refused(run, "configuration file", "must hold a JSON object")
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"stream_maps": "x"}, "stream_maps is not valid"),
+            ({"flattening_enabled": "maybe"}, "flattening_enabled is not valid"),
+            ({"batch_config": {"encoding": {"format": "jsonl"}}}, "batch_config is not supported"),
+            (
+                {"stream_maps": {"sms_chats": {"name": "no_such(name)"}}},
+                "no_such(name)",
+            ),
+            ({"stream_maps": {"sms_chats": {"name": "("}}}, "Failed to parse"),
+            ({"stream_maps": {"sms_chats": {"id": None}}}, "key property 'id'"),
+        ],
+    )
+    def test_the_sdks_own_settings(
+        self, config: Config, cli: Cli, changes: Config, words: str
+    ) -> None:
+        run = cli(config={**config, **changes})
+
+        assert run.code == 1
+        assert words in run.errors[-1]
+        assert "Traceback" not in run.log
+        assert not run.of_type("STATE")
+
+    @pytest.mark.parametrize("text", ["", "{", "nonsense"])
+    def test_state_is_not_json(self, config: Config, cli: Cli, text: str) -> None:
+        assert_refused(cli(config=config, state=text), "state file", "is not JSON")
+
+    @pytest.mark.parametrize(
+        ("document", "words"),
+        [
+            ([], "must hold a JSON object"),
+            ({"bookmarks": []}, "one object per stream"),
+            ({"bookmarks": {"sms_chats": "2024"}}, "one object per stream"),
+        ],
+    )
+    def test_state_of_a_wrong_shape(
+        self, config: Config, cli: Cli, document: object, words: str
+    ) -> None:
+        assert_refused(cli(config=config, state=document), words)
+
+    @pytest.mark.parametrize("text", ["", "{", "nonsense"])
+    def test_catalog_is_not_json(self, config: Config, cli: Cli, text: str) -> None:
+        assert_refused(cli(config=config, catalog=text), "catalog file", "is not JSON")
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {},
+            {"streams": None},
+            {"streams": []},
+            {"streams": [{}]},
+            {"streams": [5]},
+            {"streams": [{"tap_stream_id": "sms_chats", "metadata": 5, "schema": {}}]},
+        ],
+    )
+    def test_catalog_of_a_wrong_shape(self, config: Config, cli: Cli, document: object) -> None:
+        assert_refused(cli(config=config, catalog=document), "The catalog is not one that")
+
+    @pytest.mark.parametrize("option", ["--state", "--catalog"])
+    def test_a_file_that_is_not_there(self, config: Config, cli: Cli, option: str) -> None:
+        run = cli(option, "nowhere.json", config=config)
+
+        assert run.code == 2
+        assert "nowhere.json" in run.log
+        assert "Traceback" not in run.log
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("MAX_CONCURRENCY", "eight"),
+            ("STREAM_MAPS", "{"),
+            ("FLATTENING_MAX_DEPTH", ""),
+            ("SWELL_WINDOW_DAYS", "6.5"),
+        ],
+    )
+    def test_a_variable_of_a_wrong_type(self, cli: Cli, name: str, value: str) -> None:
+        run = cli("--config=ENV", env={f"TAP_MEDCHAT_SWELL_{name}": value})
+
+        assert_refused(run, "environment variable TAP_MEDCHAT_SWELL_*")
+
+    def test_an_option_that_is_not_there(self, cli: Cli) -> None:
+        run = cli("--nonsense")
+
+        assert run.code == 2
+        assert "--nonsense" in run.log
+
+    @pytest.mark.parametrize("values", [{"start_date": "soon"}, {"swell_window_days": 7}])
+    def test_a_setting_that_can_never_work(
+        self, sandbox: Sandbox, config: Config, cli: Cli, values: Config
+    ) -> None:
+        assert_refused(cli(config={**config, **values}), next(iter(values)))
+        assert sandbox.requests == []

@@ -1,0 +1,285 @@
+"""What a run reads for the state and the dates that it is given."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from medchat_swell_sandbox import Dataset, Sandbox
+from tap_runs import DEFAULT_STREAMS, STREAMS, Json, Run, assert_whole, discover, only, select, sync
+
+Config = dict[str, t.Any]
+UTC = timezone.utc
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def text(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def first_days(sandbox: Sandbox) -> list[str]:
+    """The from_date of every request for messages by days."""
+    return [r.query["from_date"] for r in sandbox.requests if "from_date" in r.query]
+
+
+@pytest.fixture
+def state(config: Config) -> Json:
+    """The state that a whole run left."""
+    run = sync(config)
+    assert run.code == 0, run.log
+    return run.state
+
+
+def test_a_second_run_writes_no_chats_or_messages_again(config: Config, state: Json) -> None:
+    run = sync(config, state)
+
+    assert run.code == 0
+    assert run.records("sms_chats") == run.records("sms_messages") == []
+
+
+def test_changes_are_written(sandbox: Sandbox, config: Config, state: Json) -> None:
+    data = sandbox.dataset
+    chat, other = list(data.chats)[:2]
+    data.change_chat(chat, status="Changed")
+    message = data.add_message(other, text="late", created=NOW - timedelta(days=1))
+
+    run = sync(config, state)
+
+    assert (chat, "Changed") in {(r["id"], r["status"]) for r in run.records("sms_chats")}
+    assert message.id in {record["id"] for record in run.records("sms_messages")}
+
+
+def test_swell_reads_the_last_days_again(sandbox: Sandbox, config: Config, state: Json) -> None:
+    sandbox.reset_log()
+    config["swell_lookback_days"] = 5
+
+    sync(config, state)
+
+    value = state["bookmarks"]["swell_messages"]["replication_key_value"]
+    last = datetime.fromisoformat(value[:10])
+    assert min(first_days(sandbox)) == str((last - timedelta(days=5)).date())
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_any_stream_alone(sandbox: Sandbox, config: Config, stream: str) -> None:
+    catalog = select(discover(config), only(stream))
+
+    first = sync(config, catalog=catalog)
+    second = sync(config, first.state, catalog=catalog)
+
+    assert first.code == second.code == 0
+    assert first.streams == {stream}
+    assert_whole(first, sandbox, stream)
+    assert len(second.records(stream)) < max(1, len(first.records(stream)))
+
+
+def test_a_stream_selected_later_is_read_whole(sandbox: Sandbox, config: Config) -> None:
+    state = sync(
+        config, catalog=select(discover(config), only("sms_chats", "swell_messages"))
+    ).state
+
+    run = sync(config, state)
+
+    assert run.code == 0
+    assert_whole(run, sandbox, "sms_messages", "swell_message_counts")
+
+
+def test_end_date(sandbox: Sandbox, config: Config) -> None:
+    end = NOW - timedelta(days=8)
+    config["end_date"] = text(end)
+
+    run = sync(config)
+
+    assert run.code == 0
+    truth = sandbox.truth()
+    limit = text(end)
+    wanted = {r["id"] for r in truth["sms_chats"] if r["created_date_time"] < limit}
+    assert {r["id"] for r in run.records("sms_chats")} == wanted != set()
+    before = {r["id"] for r in truth["swell_messages"] if r["created_at"] < limit}
+    seen = {r["id"] for r in run.records("swell_messages")}
+    assert before <= seen < {r["id"] for r in truth["swell_messages"]}
+    days = {r["date"] for r in run.records("swell_message_counts")}
+    assert max(days) == str((end - timedelta(microseconds=1)).date())
+    for stream in DEFAULT_STREAMS:
+        assert run.bookmark(stream)["replication_key_value"] <= text(end + timedelta(days=1))
+
+
+def test_after_end_date_the_rest_follows(sandbox: Sandbox, config: Config) -> None:
+    first = sync({**config, "end_date": text(NOW - timedelta(days=8))})
+
+    second = sync(config, first.state)
+
+    assert second.code == 0
+    both = Run(0, first.stdout + second.stdout, "")
+    assert_whole(both, sandbox)
+
+
+def test_a_later_start_date_is_obeyed(sandbox: Sandbox, config: Config, state: Json) -> None:
+    sandbox.reset_log()
+    start = NOW - timedelta(days=5)
+    chat = next(iter(sandbox.dataset.chats_created(None, None))).id
+    message = sandbox.dataset.add_message(chat, text="on an old chat")
+
+    run = sync({**config, "start_date": text(start)}, state)
+
+    assert run.code == 0
+    assert message.id not in {record["id"] for record in run.records("sms_messages")}
+    assert min(first_days(sandbox)) >= str(start.date() - timedelta(days=1))
+
+
+def test_an_earlier_start_date_reads_the_years_before(sandbox: Sandbox, config: Config) -> None:
+    middle = NOW - timedelta(days=8)
+    state = sync({**config, "start_date": text(middle)}).state
+
+    run = sync(config, state)
+
+    assert run.code == 0
+    truth = sandbox.truth()
+    old = {r["id"] for r in truth["sms_chats"] if r["created_date_time"] < text(middle)}
+    assert old <= {r["id"] for r in run.records("sms_chats")}
+    assert_whole(run, sandbox, "swell_messages", "swell_message_counts")
+
+
+@pytest.mark.parametrize("stream", DEFAULT_STREAMS)
+def test_a_bookmark_in_the_future_loses_nothing(
+    sandbox: Sandbox, config: Config, state: Json, stream: str
+) -> None:
+    future = "2999-01-01T00:00:00.000000Z"
+    bookmark = state["bookmarks"][stream]
+    for holder in (bookmark, bookmark.get("finished"), bookmark.get("sweep")):
+        if isinstance(holder, dict):
+            for name in ("replication_key_value", "started", "start", "covers"):
+                if name in holder:
+                    holder[name] = future
+
+    run = sync(config, state)
+
+    assert run.code == 0
+    assert_whole(run, sandbox, stream)
+    assert "WARNING" in run.log
+    assert run.bookmark(stream)["replication_key_value"] < text(NOW + timedelta(days=2))
+
+
+def damage(value: object) -> list[object]:
+    """Ways in which a hand may damage a value."""
+    ways: list[object] = [None, "nonsense", 5, [], {}, "0001-01-01T00:00:00Z", -1, [None]]
+    return [way for way in ways if way != value]
+
+
+@pytest.mark.parametrize("stream", ["sms_messages", "swell_messages", "swell_message_counts"])
+def test_no_damage_to_a_bookmark_loses_a_row(
+    sandbox: Sandbox, config: Config, state: Json, stream: str
+) -> None:
+    """All else is in order: what is new must come, and no damage may crash the run."""
+    catalog = select(discover(config), only(stream))
+    data = sandbox.dataset
+    chat = data.add_chat(created=NOW - timedelta(seconds=1))
+    news: dict[str, object] = {
+        "sms_messages": data.add_message(chat.id).id,
+        "swell_messages": data.add_swell_message().id,
+        "swell_message_counts": str(NOW.date()),
+    }
+    for name, value in state["bookmarks"][stream].items():
+        for wrong in damage(value):
+            damaged = copy.deepcopy(state)
+            damaged["bookmarks"][stream][name] = wrong
+
+            run = sync(config, damaged, catalog)
+
+            assert run.code == 0, (name, wrong, run.log)
+            key = "date" if stream == "swell_message_counts" else "id"
+            assert news[stream] in {r[key] for r in run.records(stream)}, (name, wrong)
+            assert run.bookmark(stream)["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"version": 0}, "another version"),
+        ({"version": 2}, "another version"),
+        ({"scope": "other"}, "other filter settings"),
+    ],
+)
+def test_a_bookmark_of_another_kind_reads_all(
+    sandbox: Sandbox, config: Config, state: Json, change: Json, sentence: str
+) -> None:
+    for bookmark in state["bookmarks"].values():
+        bookmark.update(change)
+
+    run = sync(config, state)
+
+    assert run.code == 0
+    assert_whole(run, sandbox)
+    assert run.log.count(sentence) >= 3
+
+
+def test_other_filter_settings_read_all(sandbox: Sandbox, config: Config) -> None:
+    state = sync({**config, "swell_location_ids": "1"}).state
+
+    run = sync(config, state)
+
+    assert run.code == 0
+    assert_whole(run, sandbox, "swell_messages", "swell_message_counts")
+    assert "written with other filter settings" in run.log
+
+
+def test_bookmarks_of_streams_that_do_not_exist_survive(config: Config, state: Json) -> None:
+    """They may be another vendor's, whose credentials this run has not."""
+    state["bookmarks"]["gone"] = {"replication_key_value": "x"}
+
+    run = sync({**config, "swell_api_token": ""}, state)
+
+    assert run.code == 0
+    assert run.bookmark("gone") == {"replication_key_value": "x"}
+    assert run.bookmark("swell_messages") == state["bookmarks"]["swell_messages"]
+
+
+def test_an_empty_history() -> None:
+    with Sandbox(Dataset()) as sandbox:
+        config = sandbox.tap_config(start_date=text(NOW - timedelta(days=10)))
+        first = sync(config)
+        assert first.code == 0
+        assert {m["stream"] for m in first.of_type("RECORD")} == {"swell_message_counts"}
+        chat = sandbox.dataset.add_chat(created=NOW - timedelta(days=9))
+        sandbox.dataset.add_message(chat.id, created=NOW - timedelta(days=9))
+        sandbox.dataset.add_swell_message()
+
+        second = sync(config, first.state)
+
+        assert second.code == 0
+        assert_whole(second, sandbox, "sms_chats", "sms_messages", "swell_messages")
+
+
+def test_a_start_in_the_future(sandbox: Sandbox, config: Config) -> None:
+    run = sync({**config, "start_date": text(NOW + timedelta(days=30))})
+
+    assert run.code == 0
+    assert run.of_type("RECORD") == []
+    run = sync(config, run.state)
+    assert run.code == 0
+    assert_whole(run, sandbox)
+
+
+def test_one_instant_with_more_rows_than_pages() -> None:
+    data = Dataset()
+    instant = NOW - timedelta(days=2)
+    for _ in range(35):
+        data.add_message(data.add_chat(created=instant).id, created=instant)
+    with Sandbox(data) as sandbox:
+        run = sync(sandbox.tap_config(medchat_page_size=10, swell_api_token=""))
+
+        assert run.code == 0, run.log
+        assert_whole(run, sandbox, "sms_chats", "sms_messages")
+
+
+def test_lookback_bounds_the_sweep_and_says_so(
+    sandbox: Sandbox, config: Config, state: Json
+) -> None:
+    sandbox.reset_log()
+
+    run = sync({**config, "medchat_lookback_days": 2, "swell_api_token": ""}, state)
+
+    assert run.code == 0
+    assert "medchat_lookback_days is 2: new messages on older chats are not seen" in run.log

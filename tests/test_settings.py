@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import typing as t
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tap_medchat_swell import settings
+from tap_medchat_swell.settings import Options, as_ids, problems, secret_values
+
+UTC = timezone.utc
+GOOD: dict[str, t.Any] = {
+    "medchat_org_id": "org-1",
+    "medchat_access_token": "medchat-token",
+    "swell_api_token": "swell-token",
+    "start_date": "2024-01-01",
+}
+ASCII_ONLY = "must hold printable ASCII characters only."
+ADDRESS = "must start with https:// (http:// is for this machine's own address only)."
+NO_PARTS = "must hold no user name, password, query or fragment."
+DATE = "must be a date or a date and time, such as 2024-01-01T00:00:00Z."
+IDS = "must be a list of whole numbers, such as 3,7."
+BAD: list[tuple[dict[str, t.Any], str]] = [
+    ({"medchat_page_size": 0}, "medchat_page_size must be at least 1."),
+    ({"medchat_page_size": 1001}, "medchat_page_size must be at most 1000."),
+    ({"medchat_page_size": "10"}, "medchat_page_size must be a whole number."),
+    ({"medchat_page_size": 1.5}, "medchat_page_size must be a whole number."),
+    ({"max_concurrency": True}, "max_concurrency must be a whole number."),
+    ({"max_concurrency": 65}, "max_concurrency must be at most 64."),
+    ({"swell_page_size": 101}, "swell_page_size must be at most 100."),
+    ({"swell_window_days": 7}, "swell_window_days must be at most 6."),
+    ({"swell_window_days": 0}, "swell_window_days must be at least 1."),
+    ({"medchat_lookback_days": -1}, "medchat_lookback_days must be at least 0."),
+    ({"requests_per_minute": 0}, "requests_per_minute must be at least 1."),
+    ({"swell_location_ids": "3,x"}, f"swell_location_ids {IDS}"),
+    ({"swell_team_ids": [1, "b"]}, f"swell_team_ids {IDS}"),
+    ({"swell_contact_ids": {"a": 1}}, f"swell_contact_ids {IDS}"),
+    ({"swell_contact_ids": -4}, f"swell_contact_ids {IDS}"),
+    ({"swell_contact_ids": "²"}, f"swell_contact_ids {IDS}"),
+    ({"medchat_org_id": 5}, "medchat_org_id must be text."),
+    ({"swell_api_token": ["secret"]}, "swell_api_token must be text."),
+    ({"swell_api_token": "tok\nen"}, f"swell_api_token {ASCII_ONLY}"),
+    ({"swell_api_token": "tokén"}, f"swell_api_token {ASCII_ONLY}"),
+    ({"user_agent": "a\r\nX-Header: b"}, f"user_agent {ASCII_ONLY}"),
+    ({"medchat_accept": "a\x7f"}, f"medchat_accept {ASCII_ONLY}"),
+    ({"swell_counts_split": "day"}, "swell_counts_split must be one of all, location, team."),
+    ({"swell_counts_parameters": "x"}, "swell_counts_parameters must be one of date, range."),
+    ({"start_date": "soon"}, f"start_date {DATE}"),
+    ({"start_date": 20240101}, "start_date must be text."),
+    ({"end_date": "2024-13-01"}, f"end_date {DATE}"),
+    ({"swell_api_url": "ftp://example.com"}, f"swell_api_url {ADDRESS}"),
+    ({"swell_api_url": "http://example.com/api"}, f"swell_api_url {ADDRESS}"),
+    ({"swell_api_url": "http://127.0.0.1.example.com"}, f"swell_api_url {ADDRESS}"),
+    ({"swell_api_url": "http://localhost.example.com"}, f"swell_api_url {ADDRESS}"),
+    ({"swell_api_url": "http://10.0.0.1"}, f"swell_api_url {ADDRESS}"),
+    ({"medchat_api_url": "https://u:p@example.com"}, f"medchat_api_url {NO_PARTS}"),
+    ({"medchat_api_url": "https://example.com?x=1"}, f"medchat_api_url {NO_PARTS}"),
+    ({"medchat_api_url": "https://example.com#x"}, f"medchat_api_url {NO_PARTS}"),
+    ({"medchat_api_url": "https:///nowhere"}, "medchat_api_url must be an address such as"),
+    ({"medchat_api_url": "nowhere"}, "medchat_api_url must be an address such as"),
+    ({"medchat_api_url": "https://example.com:port"}, "medchat_api_url is not an address."),
+    ({"medchat_api_url": "https://[::1"}, "medchat_api_url is not an address."),
+    ({"swell_date_sent_timezone": "Mars"}, "swell_date_sent_timezone must be the IANA name"),
+    ({"swell_date_sent_timezone": "../x"}, "swell_date_sent_timezone must be the IANA name"),
+    ({"swell_date_sent_timezone": "/etc/x"}, "swell_date_sent_timezone must be the IANA name"),
+    ({"end_date": "2024-01-01"}, "end_date must be after start_date."),
+    ({"end_date": "2023-12-31"}, "end_date must be after start_date."),
+    ({"start_date": "1989-12-31"}, "start_date must not be before 1990-01-01."),
+    ({"end_date": "9000-01-01"}, "end_date must not be more than a hundred years away."),
+    ({"start_date": None}, "start_date is missing. "),
+    ({"start_date": ""}, "start_date is missing. "),
+    (
+        {"medchat_org_id": None},
+        "medchat_org_id is missing: MedChat needs medchat_org_id and medchat_access_token.",
+    ),
+    (
+        {"medchat_access_token": ""},
+        "medchat_access_token is missing: MedChat needs medchat_org_id and medchat_access_token.",
+    ),
+    (
+        {"medchat_org_id": "", "medchat_access_token": "", "swell_api_token": ""},
+        "No credentials: set medchat_org_id and medchat_access_token for MedChat, swell_api_token",
+    ),
+    (
+        {"swell_counts_split": "location"},
+        "swell_counts_split is location: list the ids in swell_location_ids.",
+    ),
+    (
+        {"swell_counts_split": "team", "swell_location_ids": "3"},
+        "swell_counts_split is team: list the ids in swell_team_ids.",
+    ),
+    (
+        {"stream_maps": {"sms_chats": {"name": "md5(config['hash_salt'] + name)"}}},
+        "hash_salt is missing: stream_maps uses it.",
+    ),
+]
+FINE: list[dict[str, t.Any]] = [
+    {},
+    {"swell_api_token": ""},
+    {"medchat_org_id": "", "medchat_access_token": None},
+    {"medchat_lookback_days": 0, "requests_per_minute": 1},
+    {"medchat_lookback_days": None, "end_date": None},
+    {"swell_location_ids": "3, 7", "swell_counts_split": "location"},
+    {"swell_team_ids": [5], "swell_counts_split": "team"},
+    {"swell_api_url": "http://localhost:8080/x/"},
+    {"swell_api_url": "http://127.9.9.9"},
+    {"swell_api_url": "http://[::1]:8080"},
+    {"swell_api_url": "https://example.com:8443/x"},
+    {"swell_date_sent_timezone": "America/Denver"},
+    {"start_date": "2024-01-01T00:00:00+05:00", "end_date": "2024-01-01"},
+    {"swell_api_token": r's3cr3t/+&"\x'},
+    {"something_else": 1},
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BAD)
+def test_every_problem_has_its_sentence(changes: dict[str, t.Any], sentence: str) -> None:
+    found = problems({**GOOD, **changes})
+
+    assert len(found) == 1, found
+    assert found[0].startswith(sentence)
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BAD)
+def test_no_problem_quotes_a_value(changes: dict[str, t.Any], sentence: str) -> None:
+    text = " ".join(problems({**GOOD, **changes})).replace(sentence, "")
+
+    assert not [
+        value
+        for value in changes.values()
+        if isinstance(value, str) and len(value) > 1 and value in text
+    ]
+
+
+@pytest.mark.parametrize("changes", FINE)
+def test_no_problem(changes: dict[str, t.Any]) -> None:
+    assert problems({**GOOD, **changes}) == []
+
+
+def test_all_problems_are_told_at_once() -> None:
+    found = problems({**GOOD, "swell_page_size": 0, "start_date": "x", "end_date": 5})
+
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("setting", settings.SETTINGS, ids=lambda setting: setting.name)
+def test_a_setting_of_a_wrong_type_is_told(setting: settings.Setting) -> None:
+    found = problems({**GOOD, setting.name: {"nested": "s3cr3t-value"}})
+
+    assert any(problem.startswith(setting.name) for problem in found)
+    assert "s3cr3t-value" not in " ".join(found)
+
+
+def test_end_may_lie_in_the_near_future() -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+
+    assert problems({**GOOD, "end_date": tomorrow.isoformat()}) == []
+
+
+class TestOptions:
+    def test_defaults(self) -> None:
+        options = Options.from_config(GOOD)
+
+        assert options.start_date == datetime(2024, 1, 1, tzinfo=UTC)
+        assert options.end_date is None
+        assert options.medchat_api_url == "https://medchatapp.com/smschatapi"
+        assert options.swell_api_url == "https://platform.swellcx.com/api/v1"
+        assert options.medchat_lookback_days is None
+        assert options.swell_window_days == 6
+        assert options.swell_page_size == 100
+        assert options.swell_location_ids == ()
+        assert options.hash_salt == ""
+        assert options.swell_date_sent_timezone == ZoneInfo("UTC")
+
+    def test_values(self) -> None:
+        options = Options.from_config(
+            {
+                **GOOD,
+                "start_date": "2024-01-01T02:00:00+02:00",
+                "end_date": "2024-02-01",
+                "swell_location_ids": "7, 3,7",
+                "swell_team_ids": [5, "139"],
+                "swell_contact_ids": '["2", 9]',
+                "swell_date_sent_timezone": "America/Denver",
+                "medchat_access_token": " medchat-token\n",
+                "medchat_lookback_days": 0,
+            }
+        )
+
+        assert options.start_date == datetime(2024, 1, 1, tzinfo=UTC)
+        assert options.end_date == datetime(2024, 2, 1, tzinfo=UTC)
+        assert options.swell_location_ids == ("7", "3")
+        assert options.swell_team_ids == ("5", "139")
+        assert options.swell_contact_ids == ("2", "9")
+        assert options.swell_date_sent_timezone == ZoneInfo("America/Denver")
+        assert options.medchat_access_token == "medchat-token"
+        assert options.medchat_lookback_days == 0
+
+    def test_null_is_the_default(self) -> None:
+        everything = dict.fromkeys((s.name for s in settings.SETTINGS), None)
+
+        assert Options.from_config({**everything, **GOOD}) == Options.from_config(GOOD)
+
+    def test_options_and_settings_name_the_same(self) -> None:
+        fields = set(Options.__dataclass_fields__)
+
+        assert fields == {setting.name for setting in settings.SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("value", "ids"),
+    [
+        (None, ()),
+        ("", ()),
+        ([], ()),
+        ("3", ("3",)),
+        (3, ("3",)),
+        ("3,,7,", ("3", "7")),
+        ([3, "7", 3], ("3", "7")),
+        ("[3, 7]", ("3", "7")),
+    ],
+)
+def test_ids(value: object, ids: tuple[str, ...]) -> None:
+    assert as_ids(value) == ids
+
+
+class TestSecretValues:
+    @pytest.mark.parametrize(
+        "config",
+        [
+            {"swell_api_token": "s3cr3t"},
+            {"medchat_access_token": ["s3cr3t"]},
+            {"hash_salt": {"a": [{"b": "s3cr3t"}]}},
+            {"swell_token": "s3cr3t"},
+            {"password": "s3cr3t"},
+            {"MEDCHAT_API_KEY": "s3cr3t"},
+            {"stream_map_config": {"anything": "s3cr3t"}},
+            {"swell_api_url": "https://user:s3cr3t@example.com"},
+            {"swell_api_url": "https://example.com/?token=s3cr3t&x=1"},
+        ],
+    )
+    def test_secrets_wherever_they_stand(self, config: dict[str, t.Any]) -> None:
+        assert "s3cr3t" in set(secret_values(config))
+
+    def test_numbers_count_too(self) -> None:
+        assert list(secret_values({"swell_api_token": 12345678})) == ["12345678"]
+
+    def test_what_is_no_secret(self) -> None:
+        plain = [setting.name for setting in settings.SETTINGS if not setting.secret]
+
+        assert list(secret_values(dict.fromkeys(plain, "value"))) == []
+
+    @pytest.mark.parametrize("url", [5, None, "https://[", "x"])
+    def test_addresses_that_are_none(self, url: object) -> None:
+        assert list(secret_values({"swell_api_url": url})) == []
+
+
+def test_every_secret_setting_is_marked_for_meltano() -> None:
+    properties = settings.CONFIG_JSONSCHEMA["properties"]
+    secrets = {name for name, schema in properties.items() if schema.get("secret")}
+
+    assert secrets == {"medchat_access_token", "swell_api_token", "hash_salt"}

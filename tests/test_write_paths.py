@@ -1,0 +1,188 @@
+"""The lean way of writing records and the SDK's own write the same."""
+
+from __future__ import annotations
+
+import copy
+import json
+import typing as t
+
+import pytest
+from medchat_swell_sandbox import Quirks
+from singer_sdk.helpers._flattening import flatten_record, flatten_schema
+from tap_runs import (
+    DEFAULT_STREAMS,
+    STREAMS,
+    Json,
+    Run,
+    discover,
+    only,
+    select,
+    sync,
+    without_times,
+)
+
+if t.TYPE_CHECKING:
+    from medchat_swell_sandbox import Sandbox
+
+Config = dict[str, t.Any]
+QUIRKS = [
+    Quirks(),
+    Quirks(medchat_casing="pascal", swell_nulls=True, swell_ids_as_strings=True),
+    Quirks(swell_tags="objects", swell_empty_dates="empty_string", swell_read_as_int=True),
+]
+
+
+def by_stream(run: Run) -> dict[str, list[Json]]:
+    assert run.code == 0, run.log
+    return {stream: run.records(stream) for stream in STREAMS}
+
+
+def properties(run: Run, stream: str) -> Json:
+    schema = next(m for m in run.of_type("SCHEMA") if m["stream"] == stream)
+    return t.cast("Json", schema["schema"]["properties"])
+
+
+@pytest.fixture
+def everything(config: Config) -> Json:
+    """A catalog with every stream selected."""
+    return select(discover(config), only(*STREAMS))
+
+
+@pytest.mark.parametrize("quirks", QUIRKS, ids=range(len(QUIRKS)))
+def test_a_map_that_changes_nothing(
+    sandbox: Sandbox, config: Config, everything: Json, quirks: Quirks
+) -> None:
+    sandbox.quirks = quirks
+    lean = sync(config, catalog=everything)
+
+    keys = dict.fromkeys(STREAMS, "id") | {"swell_message_counts": "date"}
+    unchanged = {stream: {key: key} for stream, key in keys.items()}
+    full = sync({**config, "stream_maps": unchanged}, catalog=everything)
+
+    assert by_stream(lean) == by_stream(full)
+    assert without_times(lean.stdout) == without_times(full.stdout)
+
+
+def test_a_map_takes_the_sdks_path(config: Config) -> None:
+    """What the other tests compare are really two ways."""
+    run = sync({**config, "stream_maps": {"sms_messages": {"text": "md5(text or '')"}}})
+
+    texts = {record["text"] for record in run.records("sms_messages")}
+    assert all(len(text) == 32 for text in texts)
+
+
+def test_flattening(config: Config) -> None:
+    lean = sync(config)
+
+    full = sync({**config, "flattening_enabled": True, "flattening_max_depth": 2})
+
+    for stream, records in by_stream(lean).items():
+        if records:
+            schema = {"properties": properties(lean, stream)}
+            flat = flatten_schema(copy.deepcopy(schema), max_level=2)
+            expected = [
+                flatten_record(record, flattened_schema=flat, max_level=2) for record in records
+            ]
+            assert full.records(stream) == expected
+
+
+def test_flattened_contacts_have_columns_of_their_own(config: Config) -> None:
+    run = sync({**config, "flattening_enabled": True, "flattening_max_depth": 2})
+
+    assert run.code == 0
+    assert {"contact__name", "contact__phone", "contact__country_code__code"} <= set(
+        run.records("swell_messages")[0]
+    )
+
+
+def test_a_deselected_field(config: Config) -> None:
+    fields = {"sms_messages.text": False, "sms_chats.additional_properties": False}
+    catalog = select(discover(config), {}, fields)
+    unchanged = {"sms_messages": {"id": "id"}, "sms_chats": {"id": "id"}}
+
+    lean = sync(config, catalog=catalog)
+    full = sync({**config, "stream_maps": unchanged}, catalog=catalog)
+
+    assert by_stream(lean) == by_stream(full)
+    assert all("text" not in record for record in lean.records("sms_messages"))
+    assert all("additional_properties" not in record for record in lean.records("sms_chats"))
+    assert "text" not in properties(lean, "sms_messages")
+
+
+def test_a_deselected_object(config: Config) -> None:
+    """All of contact away needs no look into records; it is the lean path still."""
+    nested = ("id", "name", "phone", "email", "source", "tags", "locations", "country_code")
+    fields = {"swell_messages.contact": False}
+    fields |= {f"swell_messages.contact.{name}": False for name in nested}
+    catalog = select(discover(config), {}, fields)
+
+    lean = sync(config, catalog=catalog)
+    full = sync({**config, "stream_maps": {"swell_messages": {"id": "id"}}}, catalog=catalog)
+
+    assert by_stream(lean) == by_stream(full)
+    assert all("contact" not in record for record in lean.records("swell_messages"))
+
+
+def test_a_deselected_nested_field(config: Config) -> None:
+    catalog = select(discover(config), {}, {"swell_messages.contact.phone": False})
+    whole = sync(config).records("swell_messages")
+
+    run = sync(config, catalog=catalog)
+
+    for record in whole:
+        if record["contact"]:
+            del record["contact"]["phone"]
+    assert run.records("swell_messages") == whole
+    assert "phone" not in properties(run, "swell_messages")["contact"]["properties"]
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["lean", "full"])
+def test_metrics_count_every_record(config: Config, everything: Json, *, full: bool) -> None:
+    """MedChat's followers are counted too, though another stream reads them."""
+    if full:
+        config["stream_maps"] = {stream: {"extra": "'x'"} for stream in STREAMS}
+
+    run = sync(config, catalog=everything)
+
+    counts = dict.fromkeys(STREAMS, 0)
+    for point in run.metrics:
+        if point["metric"] == "record_count":
+            counts[point["tags"]["stream"]] += point["value"]
+    assert counts == {stream: len(run.records(stream)) for stream in STREAMS}
+    assert min(counts.values()) > 0
+    timed = {p["tags"]["stream"] for p in run.metrics if p["metric"] == "sync_duration"}
+    assert timed == set(STREAMS)
+
+
+@pytest.mark.parametrize("latency", [0, 3])
+def test_concurrency_changes_no_record(
+    sandbox: Sandbox, config: Config, everything: Json, latency: float
+) -> None:
+    sandbox.latency_ms = latency
+    sandbox.jitter_ms = latency
+    lines = {}
+    peaks = {}
+    for width in (1, 8):
+        sandbox.reset_log()
+        run = sync({**config, "max_concurrency": width}, catalog=everything)
+        assert run.code == 0
+        lines[width] = [json.dumps(line) for line in without_times(run.stdout)]
+        peaks[width] = max(sandbox.peak_concurrency.values())
+
+    assert lines[1] == lines[8]
+    assert peaks[1] == 1
+    assert peaks[8] > 1 or not latency
+
+
+def test_lines_are_as_the_sdk_writes_them(config: Config) -> None:
+    full = {stream: {"__alias__": stream} for stream in DEFAULT_STREAMS}
+
+    lean_lines = sync(config).stdout.splitlines()
+    full_lines = sync({**config, "stream_maps": full}).stdout.splitlines()
+
+    def keys(lines: list[bytes]) -> list[list[str]]:
+        return [list(json.loads(line)) for line in lines if b'"RECORD"' in line[:20]]
+
+    assert {tuple(sorted(line)) for line in keys(lean_lines)} == {
+        tuple(sorted(line)) for line in keys(full_lines)
+    }
