@@ -14,7 +14,7 @@ import urllib3.exceptions
 from medchat_swell_sandbox import Fault
 from tap_runs import SWELL_STREAMS, Json, Run, assert_whole, discover, only, select, sync
 
-from tap_medchat_swell import answers, client
+from tap_medchat_swell import answers, transport
 from tap_medchat_swell.answers import MAX_WAIT, Action, Unusable, asked_wait, check_status
 from tap_medchat_swell.errors import InputRefused, PageTooLarge, VendorError
 from tap_medchat_swell.medchat.api import MEDCHAT
@@ -108,7 +108,7 @@ def aimed(fault: Fault, where: str, times: int | None) -> Fault:
 @pytest.fixture
 def quick(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, no_pauses: None) -> Config:
     """Settings that give up soon."""
-    monkeypatch.setattr(client, "ANSWER_TIMEOUTS", 1)
+    monkeypatch.setattr(transport, "ANSWER_TIMEOUTS", 1)
     return sandbox.tap_config(max_retries=1, read_timeout_seconds=1, max_response_mb=1)
 
 

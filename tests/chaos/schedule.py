@@ -223,13 +223,14 @@ def schedules(draw: Draw) -> Schedule:
         quirks += draw(quirk_sets(MEDCHAT_QUIRKS))
     if swell:
         quirks += draw(quirk_sets(SWELL_QUIRKS)) + draw(st.sampled_from(SWELL_HINTS))
-    long_ago = st.sampled_from((90, 200, 720)) if not swell else st.sampled_from((60, 90, 60, 400))
+    throttled = any("throttle" in name for name, _ in quirks)
+    longest = (40,) if throttled else (60, 90, 60, 400) if swell else (90, 200, 720)
     return Schedule(
         seed=draw(st.integers(1, 10_000)),
         chats=draw(st.integers(0, 120)) if medchat else 0,
         messages_per_chat=draw(st.integers(1, 5)),
         swell_messages=draw(st.integers(0, 150)) if swell else 0,
-        days=draw(st.one_of(st.integers(1, 30), st.integers(1, 30), long_ago)),
+        days=draw(st.one_of(st.integers(1, 30), st.integers(1, 30), st.sampled_from(longest))),
         burst=draw(st.integers(0, 4)) == 0,
         vendors=vendors,
         all_streams=draw(st.integers(0, 4)) == 0,

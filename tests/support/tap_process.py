@@ -31,7 +31,7 @@ READ_BYTES = 1 << 16
 
 
 class Hung(AssertionError):
-    """A run did not end in any reasonable time."""
+    """A run wrote nothing for too long."""
 
 
 @dataclass
@@ -103,8 +103,7 @@ class Running:
     def finish(self) -> Finished:
         """Read to the end of the output and of the process."""
         rest = b""
-        deadline = time.monotonic() + HANGS_AFTER
-        while not self._deaf and (data := self._read(deadline)):
+        while not self._deaf and (data := self._read()):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 self._lines.append(line)
@@ -120,8 +119,8 @@ class Running:
         self.log.close()
         return Finished(code, self._lines, b"" if self._deaf else rest, log, took)
 
-    def _read(self, deadline: float) -> bytes:
-        ready, _, _ = select.select([self.stdout], [], [], max(0, deadline - time.monotonic()))
+    def _read(self) -> bytes:
+        ready, _, _ = select.select([self.stdout], [], [], HANGS_AFTER)
         if not ready:
             self.signal(signal.SIGKILL)
             self.channel.readline()
