@@ -8,13 +8,13 @@ what of them is written. A sweep that was stopped goes on where it stopped.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tap_medchat_swell import state
 from tap_medchat_swell.errors import VendorError
-from tap_medchat_swell.medchat.digest import UNSURE, Changes, Known, Range
+from tap_medchat_swell.medchat.digest import Changes, Range
 from tap_medchat_swell.medchat.entities import ChatEntity, ChildEntity
+from tap_medchat_swell.medchat.progress import Progress, Share
 from tap_medchat_swell.medchat.window import ChatReader, ChatWindow
 from tap_medchat_swell.readahead import ReadAhead
 from tap_medchat_swell.stream import ENCODER, now
@@ -31,124 +31,6 @@ if t.TYPE_CHECKING:
 
 # A clock that runs ahead at MedChat must not hide the newest chats.
 CLOCK_SKEW = timedelta(minutes=5)
-
-
-@dataclass
-class Progress:
-    """One stream's share in a sweep, as its bookmark keeps it.
-
-    The sweep read what was created from `start` on; with those before it, everything
-    from `covers` on has been read at least once. Of the `ranges` read so far the first
-    `kept` are bookmarked. Up to `unsure` (epoch) the target may hold records that it
-    received after its last STATE.
-    """
-
-    started: datetime
-    start: datetime
-    covers: datetime
-    settings: str
-    ranges: list[Range] = field(default_factory=list)
-    kept: int = 0
-    unsure: int = 0
-
-    @property
-    def end(self) -> datetime:
-        """How far the sweep has come."""
-        return from_epoch(self.ranges[-1].end) if self.ranges else self.start
-
-    @property
-    def frontier(self) -> datetime:
-        """How far the bookmark says that it has come."""
-        return from_epoch(self.ranges[self.kept - 1].end) if self.kept else self.start
-
-    def to_json(self) -> dict[str, t.Any]:
-        """As it is written into the bookmark."""
-        return {
-            "started": format_timestamp(self.started),
-            "start": format_timestamp(self.start),
-            "covers": format_timestamp(self.covers),
-            "settings": self.settings,
-            "unsure": self.unsure,
-            "windows": [[r.end, r.rows, f"{r.digest:x}"] for r in self.ranges[: self.kept]],
-        }
-
-    @classmethod
-    def from_json(cls, document: object) -> Progress | None:
-        """Out of a bookmark; None for anything that this class did not write."""
-        try:
-            started = state.instant(document["started"])  # type: ignore[index]
-            start = state.instant(document["start"])  # type: ignore[index]
-            covers = state.instant(document["covers"])  # type: ignore[index]
-            windows = document["windows"]  # type: ignore[index]
-            if started is None or start is None or covers is None:
-                return None
-            ends = [to_epoch(start), *(int(end) for end, _, _ in windows)]
-            ranges = [
-                Range(begin, end, int(rows), int(digest, 16))
-                for begin, (end, rows, digest) in zip(ends[:-1], windows, strict=True)
-            ]
-            settings = str(document["settings"])  # type: ignore[index]
-            unsure = int(document["unsure"])  # type: ignore[index]
-            from_epoch(ends[-1])
-        except (KeyError, TypeError, ValueError, OverflowError):
-            return None
-        if ends != sorted(ends):
-            return None
-        return cls(started, start, covers, settings, ranges, len(ranges), unsure)
-
-
-class Share:
-    """A stream's part of the sweep: what it knows, collects and bookmarks."""
-
-    def __init__(self, stream: MedChatStream, scope: str) -> None:
-        self.stream = stream
-        self.scope = scope
-        self.bookmark: state.Bookmark = stream.get_context_state(None)
-        trusted, reason = state.trusted(self.bookmark, scope)
-        if stream.full_table:
-            trusted = {}
-        self.finished = self._progress(trusted, "finished")
-        self.under_way = self._progress(trusted, "sweep")
-        self.known = Known()
-        if reason:
-            self.warn(f"the bookmark {reason}, so all is read from start_date on")
-        if self.finished:
-            self.known = Known(format_timestamp(self.finished.started), self.finished.ranges)
-        if "sweep" in trusted and not self.under_way:
-            self.known = Known()
-
-    def distrust(self, begin: int, end: int) -> None:
-        """Have the windows that begin between these written whole, changed or not.
-
-        A stopped sweep may have written changes there that the last finished one does
-        not know of. Where they have been taken back since, its sums look right again.
-        """
-        ranges = [
-            replace(known, digest=UNSURE) if begin <= known.start < end else known
-            for known in self.known.ranges
-        ]
-        self.known = Known(self.known.cut, ranges)
-
-    def _progress(self, bookmark: state.Bookmark, name: str) -> Progress | None:
-        progress = Progress.from_json(bookmark.get(name))
-        if name in bookmark and progress is None:
-            self.warn("the bookmark is damaged, so more is read again than needed")
-        return progress
-
-    def warn(self, what: str) -> None:
-        """Log one line about the stream's bookmark."""
-        self.stream.logger.warning("%s: %s.", self.stream.name, what)
-
-    def write_bookmark(self, sweep: Progress | None, value: datetime) -> None:
-        """Put the sweep's progress, or with None what is finished, into the bookmark."""
-        state.write(
-            self.bookmark,
-            key="created_date_time",
-            value=value,
-            scope=self.scope,
-            finished=self.finished.to_json() if self.finished else None,
-            sweep=sweep.to_json() if sweep else None,
-        )
 
 
 class WindowContent:

@@ -11,15 +11,17 @@ from __future__ import annotations
 import typing as t
 
 from tap_medchat_swell.errors import PageTooLarge, VendorError
+from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import ODataSkipPaginator, PageRepeated, SeamBroken
-from tap_medchat_swell.readahead import Request, WindowReader
 from tap_medchat_swell.timestamps import parse_timestamp
 from tap_medchat_swell.windows import SECOND, Window
 
 if t.TYPE_CHECKING:
     from datetime import datetime
 
+    from tap_medchat_swell.client import Ask
     from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
+    from tap_medchat_swell.readahead import Request
     from tap_medchat_swell.rows import Row
 
 MAX_PASSES = 20
@@ -51,7 +53,7 @@ class Source(t.Protocol):
         """An empty place for a window's chats."""
 
 
-class ChatReader(WindowReader["ChatPage"]):
+class ChatReader(PagedReader["ChatPage"]):
     """What the two ways of reading a window have in common.
 
     When it has finished, either followers read the window in its place (`replaced`) or
@@ -59,6 +61,7 @@ class ChatReader(WindowReader["ChatPage"]):
     """
 
     overlap: t.ClassVar[bool]
+    paginator: ODataSkipPaginator
 
     def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
         super().__init__()
@@ -76,26 +79,20 @@ class ChatReader(WindowReader["ChatPage"]):
         self.rows = 0
         self.forget_pages()
 
-    def forget_pages(self) -> None:
-        """Drop the answers to whatever has been asked ahead."""
-        self._reading = object()
-        self._asked: set[int] = set()
-        self._arrived: dict[int, ChatPage] = {}
-
-    def pages_ahead(self) -> int:
+    def pages_ahead(self, room: int) -> int:
         """How many pages are likely enough to follow to be asked for at once."""
+        del room
         return 1
 
     def wanted(self, room: int) -> list[Request]:
-        """The next page, and as many after it as the window is likely to have."""
-        if self.finished:
-            return []
-        if self.page_size != self.api.page_size:
+        """As for every window, but from the start where the page size has changed."""
+        if self.page_size != self.api.page_size and not self.finished:
             self.restart()
-        ahead = self.paginator.ahead(self.pages_ahead())
-        skips = [skip for skip in ahead if skip not in self._asked][:room]
-        self._asked.update(skips)
-        return [Request(self.api.ask(self.window, skip), (self._reading, skip)) for skip in skips]
+        return super().wanted(room)
+
+    def ask(self, page: int) -> Ask:
+        """The request for the page at an offset."""
+        return self.api.ask(self.window, page)
 
     def fetch(self, request: Request) -> ChatPage:
         """Get one page; runs in a worker."""
@@ -110,23 +107,6 @@ class ChatReader(WindowReader["ChatPage"]):
             if size == 1:
                 raise error
             self.api.page_size = min(error.limit or size // 2, size - 1) or 1
-
-    def take(self, request: Request, page: ChatPage) -> None:
-        """Use a page as soon as all before it are there."""
-        reading, skip = request.token
-        if reading is not self._reading or self.finished:
-            return
-        self._arrived[skip] = page
-        while not self.finished:
-            due = self._arrived.pop(self.paginator.current_value, None)
-            if due is None:
-                return
-            self.accept(due)
-            self.held_bytes = self.content.size
-
-    def accept(self, page: ChatPage) -> None:
-        """Use the page at the current offset."""
-        raise NotImplementedError
 
     def checked_dates(self, rows: list[Row]) -> list[datetime]:
         """When the chats were created; raises if the filter was ignored (M19)."""
@@ -176,8 +156,9 @@ class ChatWindow(ChatReader):
         self._expected = self._known
         self._dates: list[datetime] = []
 
-    def pages_ahead(self) -> int:
+    def pages_ahead(self, room: int) -> int:
         """The pages that the expected chats fill, after those that were seen."""
+        del room
         missing = self._expected - self.paginator.rows_seen
         return -(-missing // max(1, self.page_size - 1))
 
@@ -195,6 +176,7 @@ class ChatWindow(ChatReader):
         rows = page.rows[fresh]
         self._dates += self.checked_dates(rows)
         self.content.add(rows, page.received)
+        self.held_bytes = self.content.size
         self.rows += len(rows)
         if self.paginator.finished:
             self.finished = True

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tap_medchat_swell.errors import InputRefused, VendorError
+from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeated
-from tap_medchat_swell.readahead import Request, WindowReader
 from tap_medchat_swell.swell.api import MessagePage, message_page
 from tap_medchat_swell.timestamps import parse_timestamp
 from tap_medchat_swell.windows import DayWindow
@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
     from datetime import date, datetime
 
     from tap_medchat_swell.client import Ask
+    from tap_medchat_swell.readahead import Request
     from tap_medchat_swell.rows import Row
     from tap_medchat_swell.stream import Item
     from tap_medchat_swell.swell.api import SwellApi
@@ -38,11 +39,13 @@ class Trust:
     in_totals: bool = True
 
 
-class PagedMessages(WindowReader[MessagePage]):
+class PagedMessages(PagedReader[MessagePage]):
     """Reads all pages of one question for messages.
 
-    When finished, `items` holds its messages by id. `count` is how many there are.
+    When finished, `items` holds its messages by id.
     """
+
+    paginator: PageLinksPaginator
 
     def __init__(
         self,
@@ -63,47 +66,25 @@ class PagedMessages(WindowReader[MessagePage]):
         self._restart()
 
     def _restart(self) -> None:
-        self._paginator = PageLinksPaginator(self._api.page_size)
-        self._reading = object()  # answers to an earlier reading are dropped
-        self._asked: set[int] = set()
-        self._arrived: dict[int, MessagePage] = {}
-
-    def ask(self, page: int) -> Ask:
-        """The request for a page."""
-        raise NotImplementedError
+        self.paginator = PageLinksPaginator(self._api.page_size)
+        self.forget_pages()
 
     def check(self, rows: list[Row]) -> None:
         """Raise VendorError where rows were never asked for."""
 
-    def wanted(self, room: int) -> list[Request]:
-        """The first page, then all pages that it announces."""
-        if self.finished:
-            return []
-        ahead = self._paginator.ahead(len(self._asked) + room)
-        pages = [page for page in ahead if page not in self._asked][:room]
-        self._asked.update(pages)
-        return [Request(self.ask(page), (self._reading, page)) for page in pages]
+    def pages_ahead(self, room: int) -> int:
+        """All that the first page announced, as far as there is room."""
+        return room + len(self._asked)
 
     def fetch(self, request: Request) -> MessagePage:
         """Get one page; runs in a worker."""
         return self._api.client.fetch(request.ask, message_page)
 
-    def take(self, request: Request, page: MessagePage) -> None:
-        """Use a page as soon as all before it are there."""
-        reading, number = request.token
-        if reading is not self._reading or self.finished:
-            return
-        self._arrived[number] = page
-        while not self.finished:
-            due = self._arrived.pop(self._paginator.current_value, None)
-            if due is None:
-                return
-            self._accept(due)
-
-    def _accept(self, page: MessagePage) -> None:
+    def accept(self, page: MessagePage) -> None:
+        """Use the page that is due."""
         self.check(page.rows)
         try:
-            self._paginator.advance(page)  # type: ignore[arg-type]
+            self.paginator.advance(page)  # type: ignore[arg-type]
         except PageRepeated:
             self._page_repeated()
             return
@@ -111,7 +92,7 @@ class PagedMessages(WindowReader[MessagePage]):
         items = self._pack(page.rows)
         self.items.update(zip(page.ids, items, strict=True))
         self.held_bytes += sum(len(item) * (1 if isinstance(item, bytes) else 50) for item in items)
-        if self._paginator.finished:
+        if self.paginator.finished:
             self._finish()
 
     def _page_repeated(self) -> None:
@@ -126,8 +107,8 @@ class PagedMessages(WindowReader[MessagePage]):
 
     def _finish(self) -> None:
         """Finish, or read everything again while it does not add up (W10)."""
-        ids, totals = self._paginator.ids, self._paginator.totals
-        adds_up = totals == {len(ids)} if totals else not self._paginator.repeats
+        ids, totals = self.paginator.ids, self.paginator.totals
+        adds_up = totals == {len(ids)} if totals else not self.paginator.repeats
         if len(totals) == 1 and len(self.items) in totals:
             adds_up = True  # several readings together hold all
         untold = len(totals) == 1 and not self._trust.in_totals
@@ -135,7 +116,7 @@ class PagedMessages(WindowReader[MessagePage]):
         self._known = len(self.items)
         self._readings += 1
         # Messages that come twice prove that the order changes from page to page.
-        patience = MAX_IN_VAIN if self._paginator.repeats else 1
+        patience = MAX_IN_VAIN if self.paginator.repeats else 1
         if adds_up or untold:
             self.finished = True
         elif self._readings == 1 or (self._in_vain < patience and self._readings < MAX_READINGS):
@@ -176,7 +157,7 @@ class MessageWindow(PagedMessages):
 
     def refused(self, request: Request, error: VendorError) -> None:
         """Ask for a day less where Swell does not allow a to_date that far on (W3)."""
-        if request.token[0] is not self._reading:
+        if not self.is_current(request):
             return
         shorter = self.window.last - timedelta(days=1)
         too_old = self.window.last < self._today - timedelta(days=OPEN_DAYS)
@@ -221,7 +202,7 @@ class UpdatedMessages(PagedMessages):
         """Try the other format, then do without: the windows are what counts (W12)."""
         if not isinstance(error, InputRefused):
             raise error
-        if request.token[0] is not self._reading:
+        if not self.is_current(request):
             return
         if MIDNIGHT in self._since:
             self.is_refused = self.finished = True

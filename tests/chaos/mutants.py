@@ -100,7 +100,7 @@ MUTANTS = (
     Mutant(
         "swell_total_check_off",
         "swell/window.py",
-        "adds_up = totals == {len(ids)} if totals else not self._paginator.repeats",
+        "adds_up = totals == {len(ids)} if totals else not self.paginator.repeats",
         "adds_up = True",
     ),
     Mutant(

@@ -1,0 +1,60 @@
+"""A window read page by page, in whatever order the answers come in."""
+
+from __future__ import annotations
+
+import abc
+import typing as t
+
+from tap_medchat_swell.readahead import PageT, Request, WindowReader
+
+if t.TYPE_CHECKING:
+    from tap_medchat_swell.client import Ask
+    from tap_medchat_swell.pagination import ODataSkipPaginator, PageLinksPaginator
+
+
+class PagedReader(WindowReader[PageT]):
+    """Asks for the pages that its paginator names and accepts them in their order."""
+
+    paginator: ODataSkipPaginator | PageLinksPaginator
+
+    def forget_pages(self) -> None:
+        """Drop the answers to whatever has been asked: what is wanted has changed."""
+        self._reading = object()
+        self._asked: set[int] = set()
+        self._arrived: dict[int, PageT] = {}
+
+    @abc.abstractmethod
+    def ask(self, page: int) -> Ask:
+        """The request for a page, named as the paginator does."""
+
+    @abc.abstractmethod
+    def accept(self, page: PageT) -> None:
+        """Use the page at the paginator's current value."""
+
+    @abc.abstractmethod
+    def pages_ahead(self, room: int) -> int:
+        """How many pages, the next one included, are worth asking for at once."""
+
+    def wanted(self, room: int) -> list[Request]:
+        """The next page, and those likely to follow it."""
+        if self.finished:
+            return []
+        ahead = self.paginator.ahead(self.pages_ahead(room))
+        pages = [page for page in ahead if page not in self._asked][:room]
+        self._asked.update(pages)
+        return [Request(self.ask(page), (self._reading, page)) for page in pages]
+
+    def is_current(self, request: Request) -> bool:
+        """Whether an answer to this request is still of use."""
+        return request.token[0] is self._reading and not self.finished
+
+    def take(self, request: Request, page: PageT) -> None:
+        """Use a page as soon as all before it have been."""
+        if not self.is_current(request):
+            return
+        self._arrived[request.token[1]] = page
+        while not self.finished:
+            due = self._arrived.pop(self.paginator.current_value, None)
+            if due is None:
+                return
+            self.accept(due)
