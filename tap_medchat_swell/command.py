@@ -10,15 +10,11 @@ import os
 import sys
 import typing as t
 
-from singer_sdk.exceptions import (
-    ConfigValidationError,
-    MapExpressionError,
-    StreamMapConfigError,
-)
+from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import SingerCommand
 
 from tap_medchat_swell.errors import Stopped, TapError, TargetGone
-from tap_medchat_swell.redaction import describe_exception
+from tap_medchat_swell.redaction import explain
 
 FAILED = 1
 
@@ -34,9 +30,6 @@ class TapCommand(SingerCommand):
             for problem in error.errors:
                 self.logger.error("%s", problem)  # noqa: TRY400 - no traceback
             sys.exit(FAILED)
-        except (TapError, MapExpressionError, StreamMapConfigError) as error:
-            self.logger.error("%s", error)  # noqa: TRY400 - no traceback
-            sys.exit(FAILED)
         except (TargetGone, BrokenPipeError):
             self.logger.error("The target has gone: it reads no more.")  # noqa: TRY400
             silence_stdout()
@@ -45,10 +38,7 @@ class TapCommand(SingerCommand):
             self.logger.warning("Stopped by signal %d.", stopped.signum)
             sys.exit(128 + stopped.signum)
         except Exception as error:  # noqa: BLE001 - the last resort
-            self.logger.error(  # noqa: TRY400 - with its own, tight-lipped traceback
-                "A mistake in tap-medchat-swell; please report these lines.\n%s",
-                describe_exception(error),
-            )
+            self.logger.error("%s", explain(error))  # noqa: TRY400 - tells what may be told
             sys.exit(FAILED)
 
 

@@ -145,6 +145,14 @@ def _redacted_record(*args: t.Any, **kwargs: t.Any) -> logging.LogRecord:
     return record
 
 
+def explain(error: Exception) -> str:
+    """What to tell the user: the exception's own sentence, or that this is a mistake."""
+    if isinstance(error, SAFE_TEXTS):
+        return str(error)
+    lines = describe_exception(error)
+    return f"A mistake in tap-medchat-swell; please report these lines.\n{lines}"
+
+
 def describe_exception(error: BaseException) -> str:
     """Types and places of an exception and its causes, without texts that may tell.
 

@@ -17,7 +17,7 @@ from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_medchat_swell.errors import TapError
+from tap_medchat_swell.redaction import explain
 from tap_medchat_swell.rows import EXTRAS, Row, RowType
 
 if t.TYPE_CHECKING:
@@ -175,16 +175,16 @@ class WindowedStream(Stream, ABC):
                     stack.enter_context(peer.get_sync_timer())
                 if peers:
                     self.read()
-        except TapError as error:
+        except Exception as error:  # noqa: BLE001 - the other vendor's streams are read all the same
             self._fail(peers, error)
         self.write_state()
         yield from ()
 
-    def _fail(self, peers: list[WindowedStream], error: TapError) -> None:
+    def _fail(self, peers: list[WindowedStream], error: Exception) -> None:
         """Note a failure, so that other streams are still read and the run then fails."""
         if self.is_dry_run:
             raise error
-        self.logger.error("%s", error)
+        self.logger.error("%s", explain(error))
         self._tap.failed_streams.extend(peer.name for peer in peers)
 
     def idle(self) -> None:

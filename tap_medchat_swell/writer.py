@@ -57,7 +57,7 @@ class BufferedWriter(GenericSingerWriter[bytearray, Message]):
         if data:
             try:
                 _write_all(REDACTOR.line(data))
-            except BrokenPipeError:
+            except OSError:
                 raise TargetGone from None
 
 

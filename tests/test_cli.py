@@ -301,10 +301,6 @@ class TestWrongInput:
             ({"stream_maps": "x"}, "stream_maps is not valid"),
             ({"flattening_enabled": "maybe"}, "flattening_enabled is not valid"),
             ({"batch_config": {"encoding": {"format": "jsonl"}}}, "batch_config is not supported"),
-            (
-                {"stream_maps": {"sms_chats": {"name": "no_such(name)"}}},
-                "no_such(name)",
-            ),
             ({"stream_maps": {"sms_chats": {"name": "("}}}, "Failed to parse"),
             ({"stream_maps": {"sms_chats": {"id": None}}}, "key property 'id'"),
         ],
@@ -318,6 +314,14 @@ class TestWrongInput:
         assert words in run.errors[-1]
         assert "Traceback" not in run.log
         assert not run.of_type("STATE")
+
+    def test_a_stream_map_that_fails_on_records(self, config: Config, cli: Cli) -> None:
+        run = cli(config={**config, "stream_maps": {"sms_chats": {"name": "no_such(name)"}}})
+
+        assert run.code == 1
+        assert "no_such(name)" in "\n".join(run.errors)
+        assert "Traceback" not in run.log
+        assert run.records("swell_messages"), "the other vendor's streams are still read"
 
     @pytest.mark.parametrize("text", ["", "{", "nonsense"])
     def test_state_is_not_json(self, config: Config, cli: Cli, text: str) -> None:
