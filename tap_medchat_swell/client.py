@@ -88,7 +88,7 @@ class Client:
                 failures += unusable.action is not Action.WAIT
                 odd += unusable.action is Action.RETRY_BRIEFLY
                 unusable.error.where = ask.label
-                pause = self._pause(unusable, failures, next(pauses))
+                pause = self._pause(unusable, failures, odd, next(pauses))
                 if time.monotonic() - started + pause > self._options.retry_seconds:
                     raise self._gave_up(unusable, ask, attempt) from None
                 self._log.info(
@@ -100,15 +100,19 @@ class Client:
                 self._sleep(unusable, pause)
         raise AssertionError  # the count never ends
 
-    def _pause(self, unusable: Unusable, failures: int, backoff_pause: float) -> float:
-        """Seconds to wait before the next try; raises what ends the tries."""
-        allowed = {
-            Action.FAIL: 0,
-            Action.RETRY_BRIEFLY: min(BRIEF_RETRIES, self._options.max_retries),
-            Action.RETRY: self._options.max_retries,
-            Action.WAIT: failures,
+    def _pause(self, unusable: Unusable, failures: int, odd: int, backoff_pause: float) -> float:
+        """Seconds to wait before the next try; raises what ends the tries.
+
+        `odd` of the failures were answers that are asked again only briefly.
+        """
+        most = self._options.max_retries
+        is_last = {
+            Action.FAIL: True,
+            Action.RETRY_BRIEFLY: odd > BRIEF_RETRIES or failures > most,
+            Action.RETRY: failures > most,
+            Action.WAIT: False,
         }[unusable.action]
-        if failures > allowed:
+        if is_last:
             raise unusable.error from None
         if unusable.wait is None:
             return backoff_pause

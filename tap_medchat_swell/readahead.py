@@ -40,6 +40,7 @@ class WindowReader(abc.ABC, t.Generic[PageT]):
     """Reads one window: says what to ask, takes the answers in whatever order."""
 
     finished = False
+    started = False
     held_bytes = 0
 
     def __init__(self) -> None:
@@ -146,12 +147,16 @@ class ReadAhead(t.Generic[PageT]):
         return bool(self._readers)
 
     def _submit(self) -> None:
+        """Send what is wanted: first pages first, as they tell what else there is to ask."""
         held = sum(reader.held_bytes for reader in self._readers)
-        for reader in self._readers:
+        for reader in sorted(self._readers, key=lambda reader: reader.started):
             room = self._workers.count - self._in_flight
-            if room <= 0 or (held > MAX_HELD_BYTES and reader is not self._readers[0]):
+            if room <= 0:
                 return
-            for request in reader.wanted(room):
+            if held > MAX_HELD_BYTES and reader is not self._readers[0]:
+                continue
+            for request in reader.wanted(room if reader.started else 1):
+                reader.started = True
                 self._workers.submit(reader, request, self._in_flight)
                 self._in_flight += 1
 

@@ -299,4 +299,4 @@ class _Items:
         if self._type is None or not isinstance(item, dict):
             return fold_freely(item)
         record, extras = self._type.split(item)
-        return {**extras, **record}
+        return {**extras, **record} if extras else record

@@ -158,6 +158,7 @@ def test_held_answers_hold_up_what_is_further_ahead() -> None:
     """Memory stays bounded: over the limit only the first window is still read."""
     first, second, third = Reader("a", delay=0.05), Reader("b", pages=2), Reader("c")
     first.to_ask = []
+    second.started = True
     second.held_bytes = MAX_HELD_BYTES + 1
     pool = Workers(4)
     ahead = ReadAhead(planned(first, second, third), pool, lambda: None)
@@ -169,6 +170,20 @@ def test_held_answers_hold_up_what_is_further_ahead() -> None:
     second.held_bytes = 0
     ahead._submit()
     assert (second.to_ask, third.to_ask) == ([], [])
+    pool.close()
+
+
+def test_first_pages_go_first() -> None:
+    """They tell what else there is to ask: a long window must not keep them back."""
+    first, second = Reader("a", pages=5), Reader("b", pages=5)
+    first.started = True
+    pool = Workers(4)
+    ahead = ReadAhead(planned(first, second), pool, lambda: None)
+    ahead._plan_ahead()
+
+    ahead._submit()
+
+    assert (len(first.to_ask), len(second.to_ask)) == (2, 4)
     pool.close()
 
 

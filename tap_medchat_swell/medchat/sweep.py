@@ -191,7 +191,7 @@ class Sweep:
 
     def _window(self, begin: datetime, end: datetime, rows: int) -> ChatWindow:
         pages = self.window_pages if rows else 1
-        return ChatWindow(self._api, self, Window(begin, end), pages, rows)
+        return ChatWindow(self._api, self, Window(begin, end), pages, rows, is_known=rows > 0)
 
     def identify(self, row: Row) -> str:
         """The chat's id."""

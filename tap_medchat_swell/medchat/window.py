@@ -17,7 +17,7 @@ from tap_medchat_swell.timestamps import parse_timestamp
 from tap_medchat_swell.windows import SECOND, Window
 
 if t.TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from tap_medchat_swell.client import Ask
     from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 
 MAX_PASSES = 20
 MAX_REPEATED = 3
+PLANNED_AHEAD = 8  # windows cut off what remains, by the density of one page
 CAUTION = 0.8  # of the chats that the density lets expect are asked for ahead
 
 
@@ -133,27 +134,30 @@ class ChatWindow(ChatReader):
     """Reads the chats created in a window by pages that overlap by one chat.
 
     `pages_target` is about how many pages it shall have at most, `expected` how many
-    chats it had when it was last read.
+    chats it is likely to have; `is_known` says that it had so many when last read.
     """
 
     overlap = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - three say what is known of its size
         self,
         api: MedChatApi,
         source: Source,
         window: Window,
         pages_target: int = 1,
         expected: int = 0,
+        *,
+        is_known: bool = False,
     ) -> None:
         self._pages_target = pages_target
-        self._known = self._expected = expected
+        self._told = self._expected = expected
+        self._is_known = is_known
         super().__init__(api, source, window)
 
     def restart(self) -> None:
         """Begin at the first page again, with the page size that holds now."""
         super().restart()
-        self._expected = self._known
+        self._expected = self._told
         self._dates: list[datetime] = []
 
     def pages_ahead(self, room: int) -> int:
@@ -180,7 +184,7 @@ class ChatWindow(ChatReader):
         self.rows += len(rows)
         if self.paginator.finished:
             self.finished = True
-        elif self.rows >= self._expected:
+        elif self.rows >= self._expected or not (self._is_known or fresh.start):
             self._fit(full=len(page.ids) >= self.page_size)
 
     def _fit(self, *, full: bool) -> None:
@@ -194,17 +198,34 @@ class ChatWindow(ChatReader):
         if (self.window.end - first) / per_row > 1.5 * target:
             self._cut(max(first + per_row * target, last + SECOND))
         likely = (self.window.end - first) / per_row
-        self._expected = int(min(likely, self.rows + target) * CAUTION)
+        missing = min(likely - self.rows, target)
+        self._expected = self.rows + int(missing * CAUTION)
 
     def _cut(self, at: datetime) -> None:
         """End the window earlier. Its pages so far are the same either way."""
         parts = self.window.cut(at)
         if parts is None:
             return
+        # With the time before its first chat: a burst must not pass for the usual density.
+        per_row = (self._dates[-1] - self.window.start) / self.rows
         self.window, rest = parts
         self.forget_pages()
-        target = min(2 * self._pages_target, self.source.window_pages)
-        self.followers.append(ChatWindow(self.api, self.source, rest, target))
+        self.followers += self._plan(rest, per_row)
+
+    def _plan(self, rest: Window, per_row: timedelta) -> list[ChatReader]:
+        """Windows for what remains, to be read side by side from the start."""
+        readers: list[ChatReader] = []
+        pages = min(2 * self._pages_target, self.source.window_pages)
+        while len(readers) < PLANNED_AHEAD:
+            rows = pages * self.page_size
+            parts = rest.cut(rest.start + per_row * rows)
+            if parts is None or rest.end - rest.start < 1.5 * rows * per_row:
+                break
+            window, rest = parts
+            expected = int(rows * CAUTION)
+            readers.append(ChatWindow(self.api, self.source, window, pages, expected))
+            pages = min(2 * pages, self.source.window_pages)
+        return [*readers, ChatWindow(self.api, self.source, rest, pages)]
 
     def _read_smaller(self) -> None:
         """Rows moved between pages: read halves, in the end so small that it is over (M6)."""

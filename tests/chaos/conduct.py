@@ -35,7 +35,7 @@ def check_run(
     _check_log(run, sandbox)
     if not run.code and not (stop and "deaf" in stop.how):  # who hears the end
         _check_final_state(run, schedule)
-    _check_states(run, requests)
+    _check_states(run, requests, stopped=run.seconds_after_signal is not None)
     _check_resumption(given, requests, dict(schedule.settings))
 
 
@@ -104,7 +104,8 @@ def _check_final_state(run: Finished, schedule: Schedule) -> None:
         bookmark = bookmarks[stream]
         assert bookmark["replication_key_value"], stream
         assert bookmark["finished"], stream
-        assert not bookmark.keys() & {"sweep", "at", "started", "progress_markers"}, stream
+        leftovers = bookmark.keys() & {"sweep", "at", "started", "progress_markers"}
+        assert not leftovers, (stream, bookmark, run.code)
 
 
 def streams_of(schedule: Schedule) -> list[str]:
@@ -118,10 +119,12 @@ def streams_of(schedule: Schedule) -> list[str]:
     return streams
 
 
-def _check_states(run: Finished, requests: list[RequestRecord]) -> None:
+def _check_states(run: Finished, requests: list[RequestRecord], *, stopped: bool) -> None:
     chats, days, counts = _asked(requests)
     windows = len(set(chats)) + len(set(days)) + -(-len(set(counts)) // 7)
-    assert len(run.states) <= windows + EXTRA_STATES, (len(run.states), windows)
+    # Who is told to stop says where it stands.
+    most = windows + EXTRA_STATES + stopped
+    assert len(run.states) <= most, (len(run.states), windows)
 
 
 def _asked(
@@ -157,7 +160,7 @@ def _check_resumption(
     ):
         first = _first_day(bookmarks.get(stream, {}), settings[setting])
         if first and asked:
-            assert min(asked) >= str(first), stream
+            assert min(asked) >= str(first), (stream, min(asked), bookmarks.get(stream))
 
 
 def _first_day(bookmark: Json, lookback: int) -> date | None:

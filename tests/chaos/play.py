@@ -6,6 +6,7 @@ import copy
 import json
 import random
 import signal
+import time
 import typing as t
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,6 +27,7 @@ if t.TYPE_CHECKING:
     from typing_extensions import Self
 
 MOST_QUIET_RUNS = 3
+SETTLES_IN = 5.0
 QUIET = RunPlan()
 FEW_CHANGES = ("add_message", "change_chat", "add_backdated_chat", "change_swell_message")
 DISCOVERY = {
@@ -139,7 +141,8 @@ class Story:
         sandbox.reload(dataset)
         sandbox.quirks = Quirks(throttle_window_seconds=0.3).replace(**dict(schedule.quirks))
         sandbox.jitter_ms = schedule.jitter_ms
-        self.rng = random.Random(schedule.seed)
+        # Not the data's own seed: what is added would get the ids of what is there.
+        self.rng = random.Random(f"changes {schedule.seed}")
         self.config = self._config()
         start = sandbox.dataset.oldest()
         view = View(sandbox.quirks, start, self._location_filter())
@@ -179,6 +182,7 @@ class Story:
         for kind in plan.before:
             self._change(kind)
         sandbox, given = self.sandbox, copy.deepcopy(self.target.state)
+        self._settle()
         sandbox.faults.clear()
         sandbox.reset_log()
         sandbox.faults.add(*plan.faults)
@@ -193,6 +197,13 @@ class Story:
         self.has_all_of_last_run = not (plan.stop and "deaf" in plan.stop.how)
         if run.code == 0 and self.has_all_of_last_run:
             self.promise.check(self._facets(), tick, given, self.target)
+
+    def _settle(self) -> None:
+        """Wait for what a killed run has asked: it is not the next one's."""
+        deadline = time.monotonic() + SETTLES_IN
+        while any(request.ended is None for request in self.sandbox.requests):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
 
     def _facets(self) -> list[str]:
         streams = conduct.streams_of(self.schedule)
