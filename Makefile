@@ -6,8 +6,8 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON := .venv/bin/python
 SETUP := sh scripts/setup.sh
 TYPED := tap_medchat_swell sandbox/medchat_swell_sandbox scripts
-# Tests side by side, kept together by file or by `xdist_group`.
-WORKERS ?= 2
+# Tests side by side (many only wait), kept together by file or by `xdist_group`.
+WORKERS ?= 4
 N ?= 5000
 DB ?= output/demo.duckdb
 

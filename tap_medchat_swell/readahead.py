@@ -149,7 +149,10 @@ class ReadAhead(t.Generic[PageT]):
     def _submit(self) -> None:
         """Send what is wanted: first pages first, as they tell what else there is to ask."""
         held = sum(reader.held_bytes for reader in self._readers)
-        for reader in sorted(self._readers, key=lambda reader: reader.started):
+        readers = sorted(self._readers, key=lambda reader: reader.started)
+        if self._workers.count == 1:
+            readers = [self._readers[0]]  # plain sequential reading
+        for reader in readers:
             room = self._workers.count - self._in_flight
             if room <= 0:
                 return

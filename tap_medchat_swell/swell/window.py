@@ -25,8 +25,8 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.swell.api import SwellApi
 
 MIDNIGHT = " 00:00"  # makes Y-m-d H:i, the format of Swell's contacts page, out of Y-m-d
-MAX_READINGS = 20
-MAX_IN_VAIN = 3  # readings that bring nothing new
+MAX_READINGS = 50
+MAX_IN_VAIN = 8  # readings that bring nothing new
 MAX_REPEATED = 3
 FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
 OPEN_DAYS = 2  # how far back Swell may refuse a to_date as not there yet
