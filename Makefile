@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON := .venv/bin/python
 SETUP := sh scripts/setup.sh
 TYPED := tap_medchat_swell sandbox/medchat_swell_sandbox scripts
-# Tests side by side (many only wait), kept together by file or by `xdist_group`.
+# Tests side by side: many only wait.
 WORKERS ?= 4
 N ?= 5000
 DB ?= output/demo.duckdb
@@ -23,7 +23,7 @@ demo: ## See it work: a sandbox of both vendors, Meltano, DuckDB.
 
 test: test-tools ## Run every test, with branch coverage.
 	@rm -f .coverage .coverage.*
-	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
 

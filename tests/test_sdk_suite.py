@@ -33,6 +33,9 @@ from tap_medchat_swell.tap import TapMedchatSwell
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Some columns are null in all records here; that the streams have records is tested apart.
+pytestmark = pytest.mark.filterwarnings("ignore:No records were available to test")
+
 # The test class asks for its streams when it is made, so the sandbox is there by then.
 # It serves only while the tests of this module run.
 SANDBOX = Sandbox(

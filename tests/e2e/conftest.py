@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import shutil
 import tempfile
 import typing as t
@@ -14,9 +15,15 @@ if t.TYPE_CHECKING:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> MeltanoProject:
-    """A Meltano project without state; its plugins are kept from run to run."""
-    return MeltanoProject.copied(TOOLS / "e2e", tmp_path / "meltano.db")
+def project(tmp_path: Path) -> Iterator[MeltanoProject]:
+    """A Meltano project without state; its plugins are kept from run to run.
+
+    One test at a time: runs side by side in one project would share a catalog file.
+    """
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "e2e.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield MeltanoProject.copied(TOOLS / "e2e", tmp_path / "meltano.db")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import re
 import typing as t
 from base64 import b64encode
 
-import pytest
 import yaml
 from medchat_swell_sandbox import Dataset, Quirks, Sandbox
 from tap_runs import STREAMS, discover, select, sync
@@ -89,7 +88,6 @@ def assert_nothing_personal(output: bytes, records: list[t.Any], values: set[str
     assert not values & set(texts_in(records))
 
 
-@pytest.mark.xdist_group("meltano")
 def test_meltano_writes_nothing_personal(project: MeltanoProject, tmp_path: Path) -> None:
     dataset = Dataset.generate(seed=5, chats=80, swell_messages=200, days=40)
     output = tmp_path / "output"

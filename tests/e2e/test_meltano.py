@@ -6,7 +6,6 @@ import re
 import typing as t
 from datetime import datetime
 
-import pytest
 from medchat_swell_sandbox import Dataset, Sandbox
 from tap_runs import STREAMS
 
@@ -16,7 +15,6 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.xdist_group("meltano")
 
 KEYS = dict.fromkeys(STREAMS, "id") | {"swell_message_counts": "date"}
 # What the sandbox knows of a message and Swell does not tell.
