@@ -7,7 +7,7 @@ import pytest
 
 from tap_medchat_swell import state
 from tap_medchat_swell.errors import StateError
-from tap_medchat_swell.medchat.sweep import Progress
+from tap_medchat_swell.medchat.progress import Progress
 from tap_medchat_swell.windows import from_epoch, to_epoch
 
 UTC = timezone.utc

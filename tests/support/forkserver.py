@@ -83,7 +83,7 @@ def hurry() -> None:
     def held_briefly(gate: Gate, seconds: float) -> None:
         hold(gate, min(seconds, longest))
 
-    Gate.hold = held_briefly  # type: ignore[method-assign]
+    Gate.hold = held_briefly  # type: ignore[assignment,method-assign]
     client._pauses = lambda: itertools.repeat(0.002)
 
 

@@ -109,7 +109,7 @@ class Readings:
         return self.sandbox.requests
 
     def fails(
-        self, sentence: str, settings: dict[str, t.Any] | None = None, **quirks: object
+        self, sentence: str, settings: dict[str, t.Any] | None = None, **quirks: t.Any
     ) -> Finished:
         """Check that a run ends with exit 1 and one sentence, and moves no bookmark."""
         run = self.run(settings, **quirks)

@@ -109,8 +109,8 @@ class Running:
                 self._lines.append(line)
                 if self.on_line:
                     self.on_line(self, len(self._lines))
-                if self._deaf:
-                    break
+                if self._deaf:  # `on_line` may have made it so
+                    break  # type: ignore[unreachable]
         os.close(self.stdout)
         code = int(self.channel.readline())
         took = time.monotonic() - self.signalled if self.signalled else None
