@@ -1,0 +1,1 @@
+"""Who takes part: each file runs as a script in an environment of its own."""
