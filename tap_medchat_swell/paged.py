@@ -9,6 +9,7 @@ from tap_medchat_swell.readahead import PageT, Request, WindowReader
 
 if t.TYPE_CHECKING:
     from tap_medchat_swell.client import Ask
+    from tap_medchat_swell.errors import VendorError
     from tap_medchat_swell.pagination import ODataSkipPaginator, PageLinksPaginator
 
 
@@ -47,6 +48,16 @@ class PagedReader(WindowReader[PageT]):
     def is_current(self, request: Request) -> bool:
         """Whether an answer to this request is still of use."""
         return request.token[0] is self._reading and not self.finished
+
+    def refused(self, request: Request, error: VendorError) -> None:
+        """Adapt to a refusal, unless nobody needs the page any more."""
+        if self.is_current(request):
+            self.adapt(request, error)
+
+    def adapt(self, request: Request, error: VendorError) -> None:
+        """Ask differently after a refusal, or raise it."""
+        del request
+        raise error
 
     def take(self, request: Request, page: PageT) -> None:
         """Use a page as soon as all before it have been."""

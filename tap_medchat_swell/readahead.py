@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 
     from tap_medchat_swell.client import Ask
 
-MAX_HELD_BYTES = 8 << 20
+MAX_HELD_BYTES = 16 << 20
 WINDOWS_AHEAD = 2  # times the number of workers
 TICK = 0.25
 
@@ -96,15 +96,12 @@ class Workers:
                 answer = error
             self._answers.put((reader, request, answer))
 
-    def wait_for_answers(self) -> list[Answered]:
-        """All answers that have come; after a moment's wait perhaps none."""
-        answers = []
+    def next_answer(self) -> Answered | None:
+        """The next answer; None where a moment's wait has brought none."""
         try:
-            answers.append(self._answers.get(timeout=TICK))
-            while True:
-                answers.append(self._answers.get_nowait())
+            return self._answers.get(timeout=TICK)
         except queue.Empty:
-            return answers
+            return None
 
     def close(self) -> None:
         """Let idle threads end; busy ones end with their answer, which nobody reads."""
@@ -135,7 +132,7 @@ class ReadAhead(t.Generic[PageT]):
                 yield self._readers.popleft()
                 continue
             self._submit()
-            self._take_answers()
+            self._take_answer()
 
     def _plan_ahead(self) -> bool:
         ahead = WINDOWS_AHEAD * self._workers.count if self._workers.count > 1 else 1
@@ -163,19 +160,25 @@ class ReadAhead(t.Generic[PageT]):
                 self._workers.submit(reader, request, self._in_flight)
                 self._in_flight += 1
 
-    def _take_answers(self) -> None:
-        """Use all answers that are there, after sending what their workers can do next."""
-        answers = self._workers.wait_for_answers()
-        self._in_flight -= len(answers)
+    def _take_answer(self) -> None:
+        """Use one answer, after sending what its worker can do next.
+
+        One by one, though several may have come: using an answer takes time, which
+        spreads the requests, so that the next answers do not come all at once.
+        """
+        answered = self._workers.next_answer()
+        if answered is None:
+            return
+        reader, request, answer = answered
+        self._in_flight -= 1
         self._submit()
-        for reader, request, answer in answers:
-            if isinstance(answer, VendorError):
-                reader.refused(request, answer)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                reader.take(request, answer)
-            self._adopt(reader)
+        if isinstance(answer, VendorError):
+            reader.refused(request, answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            reader.take(request, answer)
+        self._adopt(reader)
 
     def _adopt(self, reader: WindowReader[PageT]) -> None:
         """Queue what a reader left over right behind it."""

@@ -99,7 +99,7 @@ class ChatReader(PagedReader["ChatPage"]):
         """Get one page; runs in a worker."""
         return self.api.fetch(request.ask, self.source.identify)
 
-    def refused(self, request: Request, error: VendorError) -> None:
+    def adapt(self, request: Request, error: VendorError) -> None:
         """Ask for smaller pages where these are refused; raise anything else (M3)."""
         if not isinstance(error, PageTooLarge):
             raise error
@@ -184,18 +184,22 @@ class ChatWindow(ChatReader):
         self.rows += len(rows)
         if self.paginator.finished:
             self.finished = True
-        elif self.rows >= self._expected or not (self._is_known or fresh.start):
-            self._fit(full=len(page.ids) >= self.page_size)
+        elif len(page.ids) >= self.page_size and self._dates == sorted(self._dates):
+            is_too_little = self.rows >= self._expected
+            if is_too_little or not self._is_known:
+                self._fit(may_cut=is_too_little or not fresh.start)
 
-    def _fit(self, *, full: bool) -> None:
-        """Learn how large the window is, and cut it off where it is too large."""
-        dates = self._dates
-        if not full or not dates or dates != sorted(dates):
+    def _fit(self, *, may_cut: bool) -> None:
+        """Learn how large the window is, and cut it off where it is too large.
+
+        Not while pages that were expected are under way: these would be asked for anew.
+        """
+        if not self._dates:
             return
-        first, last = dates[0], dates[-1]
+        first, last = self._dates[0], self._dates[-1]
         per_row = max(last - first, SECOND) / self.rows
         target = self._pages_target * self.page_size
-        if (self.window.end - first) / per_row > 1.5 * target:
+        if may_cut and (self.window.end - first) / per_row > 1.5 * target:
             self._cut(max(first + per_row * target, last + SECOND))
         likely = (self.window.end - first) / per_row
         missing = min(likely - self.rows, target)

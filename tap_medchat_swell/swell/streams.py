@@ -87,7 +87,6 @@ class SwellMessages(SwellStream):
             self._log_end("Messages", api)
 
     def _read_windows(self, frontier: DayFrontier, api: SwellApi, workers: Workers) -> None:
-        today = now().date()
         first = frontier.first_day(self.options.swell_lookback_days)
         last = (now() + FOREMOST_ZONE).date() + DAY
         if self.options.end_date:
@@ -95,17 +94,12 @@ class SwellMessages(SwellStream):
         if first > last:
             return
         self.logger.info("Messages created from %s to %s.", first, last)
-        trust = Trust()
-        readers: Iterator[WindowReader[t.Any]] = (
-            MessageWindow(window, first, today, api, self.pack_rows, self._created.value, trust)
-            for window in plan_days(first, last, self.options.swell_window_days)
-        )
+        readers = self._plan(first, last, api)
         recent: list[set[int]] = [set(), set()]
         begin = frontier.at or frontier.value
         for reader in ReadAhead(readers, workers, self.idle):
             window = t.cast("MessageWindow", reader)
-            ids = set(window.items)
-            if ids & recent[0]:
+            if window.ids & recent[0]:
                 frontier.rewind(begin)
                 msg = (
                     f"Swell sent the same messages for {window.window} as for days long "
@@ -114,16 +108,28 @@ class SwellMessages(SwellStream):
                 )
                 raise VendorError(msg)
             self._write_new(window, recent[1])
-            recent = [recent[1], ids]
+            recent = [recent[1], window.ids]
             frontier.move(window.window.last)
             if self.has_enough:
                 return
+
+    def _plan(self, first: date, last: date, api: SwellApi) -> Iterator[WindowReader[t.Any]]:
+        """A reader per window, which knows what the one before it has read so far."""
+        today, trust = now().date(), Trust()
+        before: set[int] = set()
+        for window in plan_days(first, last, self.options.swell_window_days):
+            created = self._created.value
+            reader = MessageWindow(
+                window, first, today, api, self.pack_rows, created, trust, before
+            )
+            before = reader.ids
+            yield reader
 
     def _write_new(self, reader: PagedMessages, written: set[int]) -> None:
         """Write a window's messages but those of the day shared with the one before."""
         items = [item for number, item in reader.items.items() if number not in written]
         self.write(items, reader.received or now())
-        self.logger.debug("%s: %d.", reader, len(reader.items))
+        self.logger.debug("%s: %d.", reader, len(reader.ids))
 
     def _read_changes(self, frontier: DayFrontier, api: SwellApi, workers: Workers) -> None:
         """Read late changes (read, status) on messages of any age (W12).

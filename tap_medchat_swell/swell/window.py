@@ -15,7 +15,7 @@ from tap_medchat_swell.timestamps import parse_timestamp
 from tap_medchat_swell.windows import DayWindow
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from datetime import date, datetime
 
     from tap_medchat_swell.client import Ask
@@ -42,7 +42,8 @@ class Trust:
 class PagedMessages(PagedReader[MessagePage]):
     """Reads all pages of one question for messages.
 
-    When finished, `items` holds its messages by id.
+    When finished, `ids` are those of its messages, and `items` holds the messages by id,
+    save for those that are among `before`: the window before has them, too.
     """
 
     paginator: PageLinksPaginator
@@ -53,12 +54,15 @@ class PagedMessages(PagedReader[MessagePage]):
         pack: Callable[[list[Row]], list[Item]],
         created: Callable[[Row], t.Any],
         trust: Trust,
+        before: Container[int] = (),
     ) -> None:
         super().__init__()
+        self._before = before
         self._api = api
         self._pack = pack
         self._created = created
         self._trust = trust
+        self.ids: set[int] = set()
         self.items: dict[int, Item] = {}
         self.received: datetime | None = None
         self._readings = self._known = self._in_vain = self._repeated = 0
@@ -89,8 +93,14 @@ class PagedMessages(PagedReader[MessagePage]):
             self._page_repeated()
             return
         self.received = self.received or page.received
-        items = self._pack(page.rows)
-        self.items.update(zip(page.ids, items, strict=True))
+        self.ids.update(page.ids)
+        rows = {
+            number: row
+            for number, row in zip(page.ids, page.rows, strict=True)
+            if number not in self._before
+        }
+        items = self._pack(list(rows.values()))
+        self.items.update(zip(rows, items, strict=True))
         self.held_bytes += sum(len(item) * (1 if isinstance(item, bytes) else 50) for item in items)
         if self.paginator.finished:
             self._finish()
@@ -109,11 +119,11 @@ class PagedMessages(PagedReader[MessagePage]):
         """Finish, or read everything again while it does not add up (W10)."""
         ids, totals = self.paginator.ids, self.paginator.totals
         adds_up = totals == {len(ids)} if totals else not self.paginator.repeats
-        if len(totals) == 1 and len(self.items) in totals:
+        if len(totals) == 1 and len(self.ids) in totals:
             adds_up = True  # several readings together hold all
         untold = len(totals) == 1 and not self._trust.in_totals
-        self._in_vain = self._in_vain + 1 if len(self.items) == self._known else 0
-        self._known = len(self.items)
+        self._in_vain = self._in_vain + 1 if len(self.ids) == self._known else 0
+        self._known = len(self.ids)
         self._readings += 1
         # Messages that come twice prove that the order changes from page to page.
         patience = MAX_IN_VAIN if self.paginator.repeats else 1
@@ -126,16 +136,16 @@ class PagedMessages(PagedReader[MessagePage]):
             self.finished = True
 
     def _report(self, ids: set[int], totals: set[int]) -> None:
-        if totals and len(self.items) >= max(totals):
+        if totals and len(self.ids) >= max(totals):
             return  # more than it counts: rows came and went meanwhile
         self.log.warning(
             "%s: %d different ones in %d readings, while Swell counts %s: some may be missing.",
             self,
-            len(self.items),
+            len(self.ids),
             self._readings,
             " or ".join(map(str, sorted(totals))) or "nothing",
         )
-        if len(ids) == len(self.items) and len(totals) == 1:
+        if len(ids) == len(self.ids) and len(totals) == 1:
             self._trust.in_totals = False
 
 
@@ -155,10 +165,9 @@ class MessageWindow(PagedMessages):
         """The request for a page."""
         return self._api.ask_window(self.window, page)
 
-    def refused(self, request: Request, error: VendorError) -> None:
+    def adapt(self, request: Request, error: VendorError) -> None:
         """Ask for a day less where Swell does not allow a to_date that far on (W3)."""
-        if not self.is_current(request):
-            return
+        del request
         shorter = self.window.last - timedelta(days=1)
         too_old = self.window.last < self._today - timedelta(days=OPEN_DAYS)
         if not isinstance(error, InputRefused) or too_old:
@@ -198,12 +207,11 @@ class UpdatedMessages(PagedMessages):
         """The request for a page."""
         return self._api.ask_updated(self._since, page)
 
-    def refused(self, request: Request, error: VendorError) -> None:
+    def adapt(self, request: Request, error: VendorError) -> None:
         """Try the other format, then do without: the windows are what counts (W12)."""
+        del request
         if not isinstance(error, InputRefused):
             raise error
-        if not self.is_current(request):
-            return
         if MIDNIGHT in self._since:
             self.is_refused = self.finished = True
         else:
