@@ -1,7 +1,8 @@
 """A declarative Airbyte source, read through the CDK's own entrypoint to stdout.
 
-Both streams are incremental by date slices, which is what the CDK reads side by side.
-Messages stay inside their chats.
+All streams are incremental by date slices, which is what the CDK reads side by side.
+Messages of chats are a stream of their own, by the CDK's record expander; as its streams
+share no answers, MedChat is asked twice.
 """
 
 from __future__ import annotations
@@ -51,26 +52,65 @@ def stream(name: str, requester: dict[str, Any], **parts: Any) -> dict[str, Any]
             "requester": {"type": "HttpRequester", "http_method": "GET", **requester},
             "record_selector": {
                 "type": "RecordSelector",
-                "extractor": {"type": "DpathExtractor", "field_path": parts["field_path"]},
+                "extractor": {"type": "DpathExtractor", **parts["extractor"]},
             },
             "paginator": {
                 "type": "DefaultPaginator",
-                "page_token_option": {
-                    "type": "RequestOption",
-                    "inject_into": "request_parameter",
-                    "field_name": parts["page_parameter"],
-                },
                 "pagination_strategy": parts["strategy"],
+                **(parts.get("page_token") or {}),
             },
         },
     }
 
 
-def medchat() -> dict[str, Any]:
-    """Chats by offsets, a month at a time."""
+def page_in(parameter: str) -> dict[str, Any]:
+    """Where the page goes."""
+    option = {
+        "type": "RequestOption",
+        "inject_into": "request_parameter",
+        "field_name": parameter,
+    }
+    return {"page_token_option": option}
+
+
+def chats() -> dict[str, Any]:
+    """Chats alone."""
+    return medchat(
+        "sms_chats",
+        {},
+        extractor={"field_path": []},
+        page_token=page_in("$skip"),
+        strategy={"type": "OffsetIncrement", "page_size": 100},
+    )
+
+
+def chats_messages() -> dict[str, Any]:
+    """The messages in chats, each with its chat's id."""
+    expander = {
+        "type": "RecordExpander",
+        "expand_records_from_field": ["messages"],
+        "parent_fields": [
+            {"type": "ParentFieldPath", "parent_path": ["id"], "record_path": ["sms_chat_id"]}
+        ],
+    }
+    page = "next_page_token['next_page_token']"
+    return medchat(
+        "sms_messages",
+        {
+            "$expand": "Messages",
+            # OffsetIncrement would count the messages
+            "$skip": f"{{{{ {page} * 100 if next_page_token else 0 }}}}",
+        },
+        extractor={"field_path": [], "record_expander": expander},
+        strategy={"type": "PageIncrement", "page_size": 100},
+    )
+
+
+def medchat(name: str, parameters: dict[str, str], **parts: Any) -> dict[str, Any]:
+    """What is in chats, by offsets, a month at a time."""
     created = "CreatedDateTime"
     return stream(
-        "sms_chats",
+        name,
         {
             "url_base": "{{ config['medchat_api_url'] }}",
             "path": "/external/orgs/{{ config['medchat_org_id'] }}/smsChats",
@@ -83,14 +123,12 @@ def medchat() -> dict[str, Any]:
                 "$filter": f"{created} ge {{{{ stream_interval.start_time }}}} and "
                 f"{created} le {{{{ stream_interval.end_time }}}}",
                 "$orderby": created,
-                "$expand": "Messages",
                 "$top": "100",
+                **parameters,
             },
         },
         slices=slices("createdDateTime", "P30D", "PT0.001S", ["%Y-%m-%dT%H:%M:%S.%_msZ"]),
-        field_path=[],
-        page_parameter="$skip",
-        strategy={"type": "OffsetIncrement", "page_size": 100},
+        **parts,
     )
 
 
@@ -118,8 +156,8 @@ def swell() -> dict[str, Any]:
             },
         },
         slices=slices("created_at", "P7D", "P1D", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]),
-        field_path=["data"],
-        page_parameter="page",
+        extractor={"field_path": ["data"]},
+        page_token=page_in("page"),
         strategy={"type": "PageIncrement", "start_from_page": 1, "page_size": 100},
     )
 
@@ -130,7 +168,7 @@ def manifest() -> dict[str, Any]:
         "version": "7.0.0",
         "type": "DeclarativeSource",
         "check": {"type": "CheckStream", "stream_names": ["sms_chats"]},
-        "streams": [medchat(), swell()],
+        "streams": [chats(), chats_messages(), swell()],
         "concurrency_level": {
             "type": "ConcurrencyLevel",
             "default_concurrency": CONCURRENCY,
@@ -144,7 +182,7 @@ def manifest() -> dict[str, Any]:
 
 
 def catalog() -> dict[str, Any]:
-    """Both streams, incrementally."""
+    """All streams, incrementally."""
     return {
         "streams": [
             {
@@ -156,7 +194,7 @@ def catalog() -> dict[str, Any]:
                 "sync_mode": "incremental",
                 "destination_sync_mode": "append",
             }
-            for name in ("sms_chats", "swell_messages")
+            for name in ("sms_chats", "sms_messages", "swell_messages")
         ]
     }
 

@@ -29,12 +29,12 @@ def singer(work: Path) -> Iterator[tuple[str, Any]]:
 
 
 def airbyte(work: Path) -> Iterator[tuple[str, Any]]:
-    """Ids of RECORD messages; a chat's messages lie inside it."""
+    """Ids of RECORD messages."""
     with (work / "stdout").open("rb") as lines:
         for line in lines:
             message = json.loads(line)
             if message["type"] == "RECORD":
-                yield from _nested(message["record"]["stream"], message["record"]["data"])
+                yield message["record"]["stream"], message["record"]["data"]["id"]
 
 
 def dlt_extract(work: Path) -> Iterator[tuple[str, Any]]:
