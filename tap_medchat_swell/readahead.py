@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
 
 MAX_HELD_BYTES = 16 << 20
 WINDOWS_AHEAD = 2  # times the number of workers
+SPARE = 2  # requests that lie ready, for workers to take at once
 TICK = 0.25
 
 PageT = t.TypeVar("PageT")
@@ -74,14 +75,15 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self.capacity = count + SPARE if count > 1 else 1
         self._jobs: queue.SimpleQueue[tuple[WindowReader[t.Any], Request] | None]
         self._jobs = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def submit(self, reader: WindowReader[t.Any], request: Request, busy: int) -> None:
-        """Fetch a request; `busy` others are under way."""
-        if busy >= len(self._threads):
+        """Fetch a request; `busy` others are under way or wait, of `capacity` in all."""
+        if busy >= len(self._threads) < self.count:
             thread = threading.Thread(target=self._run, name="fetch", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -122,7 +124,7 @@ class ReadAhead(t.Generic[PageT]):
         self._workers = workers
         self._idle = idle
         self._readers: collections.deque[WindowReader[PageT]] = collections.deque()
-        self._in_flight = 0
+        self._submitted = 0
 
     def __iter__(self) -> Iterator[WindowReader[PageT]]:
         """Finished readers in the order of their windows."""
@@ -150,15 +152,15 @@ class ReadAhead(t.Generic[PageT]):
         if self._workers.count == 1:
             readers = [self._readers[0]]  # plain sequential reading
         for reader in readers:
-            room = self._workers.count - self._in_flight
+            room = self._workers.capacity - self._submitted
             if room <= 0:
                 return
             if held > MAX_HELD_BYTES and reader is not self._readers[0]:
                 continue
             for request in reader.wanted(room if reader.started else 1):
                 reader.started = True
-                self._workers.submit(reader, request, self._in_flight)
-                self._in_flight += 1
+                self._workers.submit(reader, request, self._submitted)
+                self._submitted += 1
 
     def _take_answer(self) -> None:
         """Use one answer, after sending what its worker can do next.
@@ -170,7 +172,7 @@ class ReadAhead(t.Generic[PageT]):
         if answered is None:
             return
         reader, request, answer = answered
-        self._in_flight -= 1
+        self._submitted -= 1
         self._submit()
         if isinstance(answer, VendorError):
             reader.refused(request, answer)

@@ -175,7 +175,7 @@ def test_held_answers_hold_up_what_is_further_ahead() -> None:
 
 def test_first_pages_go_first() -> None:
     """They tell what else there is to ask: a long window must not keep them back."""
-    first, second = Reader("a", pages=5), Reader("b", pages=5)
+    first, second = Reader("a", pages=7), Reader("b", pages=5)
     first.started = True
     pool = Workers(4)
     ahead = ReadAhead(planned(first, second), pool, lambda: None)
