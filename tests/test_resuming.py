@@ -274,6 +274,23 @@ def test_one_instant_with_more_rows_than_pages() -> None:
         assert_whole(run, sandbox, "sms_chats", "sms_messages")
 
 
+def test_windows_stay_small_where_chats_become_denser() -> None:
+    """A window is cut by the density so far: a burst in it must not make it long."""
+    data = Dataset()
+    sparse = [NOW - timedelta(days=200 - number) for number in range(150)]
+    dense = [sparse[-1] + number * timedelta(seconds=30) for number in range(1, 600)]
+    for instant in (*sparse, *dense):
+        data.add_message(data.add_chat(created=instant).id, created=instant)
+    pages, size = 4, 10
+    with Sandbox(data) as sandbox:
+        settings = {"medchat_page_size": size, "medchat_window_pages": pages}
+        run = sync(sandbox.tap_config(**settings, swell_api_token=""))
+
+        assert_whole(run, sandbox, "sms_chats", "sms_messages")
+    windows = run.bookmark("sms_chats")["finished"]["windows"]
+    assert max(rows for _, rows, _ in windows) <= 2 * pages * size
+
+
 def test_lookback_bounds_the_sweep_and_says_so(
     sandbox: Sandbox, config: Config, state: Json
 ) -> None:

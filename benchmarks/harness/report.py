@@ -25,11 +25,14 @@ NOTES = """\
   after the run.
 - *Plain SDK tap* is `candidates/plain_tap.py`: what the SDK's template leads to, though
   kinder than usual (no request per chat, no state per chat).
-- dlt (`parallelized`, 16 workers) and Airbyte (16 at once) leave messages inside their
-  chats, where the taps write records of their own: less work. Neither checks windows.
-  dlt reads MedChat by one chain of offsets, as its paginator does; Airbyte by slices of
-  30 days. Swell's rule of 7 days makes weeks for all but this tap, whose windows share a
-  day so that nothing depends on how `to_date` is read: more requests, no lost day.
+- dlt runs `parallelized` with 16 workers, Airbyte with 16 at once. dlt's extract step
+  leaves messages inside their chats, where all others write records of their own: less
+  work. As Airbyte's streams share no answers, it asks MedChat twice. dlt reads MedChat
+  by one chain of offsets, as its paginator does; Airbyte by slices of 30 days.
+- No candidate but this tap folds keys, writes dates in one form, keeps unknown fields in
+  a column of their own, or checks its windows. Swell's rule of 7 days makes weeks for
+  all others; this tap's windows share a day, so that nothing depends on how `to_date`
+  is read: more requests, no lost day.
 - *Floor* is `candidates/floor.py`: eight threads, urllib3 and msgspec, rows as they come;
   no types, no checks, no state, no retries.
 - The sandbox reads `+` as a space here, as Airbyte cannot send `%20`.

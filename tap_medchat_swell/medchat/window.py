@@ -185,24 +185,25 @@ class ChatWindow(ChatReader):
         if self.paginator.finished:
             self.finished = True
         elif len(page.ids) >= self.page_size and self._dates == sorted(self._dates):
-            is_too_little = self.rows >= self._expected
-            if is_too_little or not self._is_known:
-                self._fit(may_cut=is_too_little or not fresh.start)
+            is_passed = self.rows >= self._expected
+            if is_passed or not self._is_known:
+                self._fit(may_cut=is_passed or not fresh.start)
 
     def _fit(self, *, may_cut: bool) -> None:
-        """Learn how large the window is, and cut it off where it is too large.
+        """Learn how large the window is, and where that is too large, cut it off.
 
-        Not while pages that were expected are under way: these would be asked for anew.
+        A cut drops the pages that are under way: `may_cut` when hardly any can be.
         """
         if not self._dates:
             return
         first, last = self._dates[0], self._dates[-1]
         per_row = max(last - first, SECOND) / self.rows
         target = self._pages_target * self.page_size
-        if may_cut and (self.window.end - first) / per_row > 1.5 * target:
+        most = 1.5 * target
+        if may_cut and (self.window.end - first) / per_row > most:
             self._cut(max(first + per_row * target, last + SECOND))
         likely = (self.window.end - first) / per_row
-        missing = min(likely - self.rows, target)
+        missing = min(likely - self.rows, target if may_cut else most - self.rows)
         self._expected = self.rows + int(missing * CAUTION)
 
     def _cut(self, at: datetime) -> None:
