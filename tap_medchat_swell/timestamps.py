@@ -76,7 +76,7 @@ def normalize_timestamp(text: str) -> str | None:
     """`format_timestamp(parse_timestamp(text))`, with a short way for the usual forms."""
     if len(text) >= _WIDTH and text[10] == "T" and (text[-1] == "Z" or len(text) == _WIDTH):
         head, _, fraction = text.removesuffix("Z").partition(".")
-        plain = head[13:17:3] == "::" and fraction.isascii()
+        plain = head[4:8:3] == "--" and head[13:17:3] == "::" and fraction.isascii()
         if plain and len(head) == _WIDTH and (fraction == "" or fraction.isdigit()):
             try:
                 datetime.fromisoformat(head)
