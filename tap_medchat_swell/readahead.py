@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 
     from tap_medchat_swell.client import Ask
 
-MAX_HELD_BYTES = 16 << 20
+MAX_HELD_BYTES = 11 << 20  # some three of MedChat's windows
 WINDOWS_AHEAD = 2  # times the number of workers
 SPARE = 2  # requests that lie ready, for workers to take at once
 TICK = 0.25
@@ -42,6 +42,8 @@ class WindowReader(abc.ABC, t.Generic[PageT]):
 
     finished = False
     started = False
+    is_sized = False
+    """Whether it knows without its first page how much there is to ask."""
     held_bytes = 0
 
     def __init__(self) -> None:
@@ -146,9 +148,9 @@ class ReadAhead(t.Generic[PageT]):
         return bool(self._readers)
 
     def _submit(self) -> None:
-        """Send what is wanted: first pages first, as they tell what else there is to ask."""
+        """Send what is wanted: first pages first where they tell what else there is to ask."""
         held = sum(reader.held_bytes for reader in self._readers)
-        readers = sorted(self._readers, key=lambda reader: reader.started)
+        readers = sorted(self._readers, key=lambda reader: reader.started or reader.is_sized)
         if self._workers.count == 1:
             readers = [self._readers[0]]  # plain sequential reading
         for reader in readers:
@@ -157,7 +159,7 @@ class ReadAhead(t.Generic[PageT]):
                 return
             if held > MAX_HELD_BYTES and reader is not self._readers[0]:
                 continue
-            for request in reader.wanted(room if reader.started else 1):
+            for request in reader.wanted(room if reader.started or reader.is_sized else 1):
                 reader.started = True
                 self._workers.submit(reader, request, self._submitted)
                 self._submitted += 1

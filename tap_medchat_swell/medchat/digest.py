@@ -63,7 +63,8 @@ class Changes:
     def __init__(self, known: Known, cut: str) -> None:
         self._known = known
         self._cut = cut
-        self._items: list[tuple[int, Item]] = []
+        self._items: list[Item] = []
+        self._places: list[int] = []
         self._sums: dict[int, int] = {}
         self.digest = 0
         """The sum over what is older than this sweep, for the next one to compare."""
@@ -73,10 +74,11 @@ class Changes:
         mark = zlib.crc32(encoded) | zlib.adler32(encoded) << 32
         if created is None or created < self._cut:
             self.digest = (self.digest + mark) % MODULUS
-        if place == ALWAYS or (created is not None and created >= self._known.cut):
-            self._items.append((ALWAYS, item))
-        else:
-            self._items.append((place, item))
+        if created is not None and created >= self._known.cut:
+            place = ALWAYS
+        self._items.append(item)
+        self._places.append(place)
+        if place != ALWAYS:
             self._sums[place] = (self._sums.get(place, 0) + mark) % MODULUS
 
     def to_write(self, start: int, end: int) -> list[Item]:
@@ -88,4 +90,5 @@ class Changes:
             and known.end <= end
             and self._sums.get(place, 0) == known.digest
         }
-        return [item for place, item in self._items if place not in same]
+        pairs = zip(self._items, self._places, strict=True)
+        return [item for item, place in pairs if place not in same]
