@@ -67,7 +67,7 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
         if self.finished:
             return []
         stride = self.page_size - self._overlap
-        if stride < 1 or (self._first and len(self._first) < self.page_size):
+        if not self._first or len(self._first) < self.page_size or stride < 1:
             return [self._value]
         return [self._value + number * stride for number in range(max(1, limit))]
 

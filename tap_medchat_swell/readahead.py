@@ -159,7 +159,7 @@ class ReadAhead(t.Generic[PageT]):
                 return
             if held > MAX_HELD_BYTES and reader is not self._readers[0]:
                 continue
-            for request in reader.wanted(room if reader.started or reader.is_sized else 1):
+            for request in reader.wanted(room if reader.started else 1):
                 reader.started = True
                 self._workers.submit(reader, request, self._submitted)
                 self._submitted += 1

@@ -44,7 +44,7 @@ class Numbers(PagedReader[Page]):
 
     def pages_ahead(self, room: int) -> int:
         del room
-        return LENGTH if self.read else 1
+        return LENGTH
 
     def accept(self, page: Page) -> None:
         self.read += page.ids[self.paginator.new_rows(page)]

@@ -135,9 +135,9 @@ class TestODataSkip:
         assert offsets(paginator, pages.__getitem__) == [0, 2, 4, 5]
         assert paginator.rows_seen == 5
 
-    def test_ahead_is_only_the_current_offset_after_a_short_page(self) -> None:
+    def test_ahead_is_only_the_current_offset_until_a_full_page_was_seen(self) -> None:
         paginator = ODataSkipPaginator(3)
-        assert paginator.ahead(3) == [0, 2, 4]
+        assert paginator.ahead(5) == [0]
 
         advance(paginator, Page(["a", "b"]))
 

@@ -43,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         choices=[candidate.key for candidate in CANDIDATES_ALL],
-        help="only this candidate in the comparison; may be repeated",
+        help="only this candidate in the comparison, the others as measured before; may be "
+        "repeated",
     )
     options.add_argument(
         "--throttle", action="store_true", help="also against 60 requests a minute (minutes)"
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         environments.prepare()
         try:
             for part in _parts(given):
-                numbers[part] = _measured(part, given)
+                numbers[part] = _merged(numbers.get(part), _measured(part, given), given.only)
                 numbers["about"] = _about(given)
                 path.write_text(json.dumps(numbers, indent=1))
         finally:
@@ -92,6 +93,14 @@ def _measured(part: str, given: argparse.Namespace) -> object:
     candidates = [c for c in CANDIDATES_ALL if not given.only or c.key in given.only]
     latency_ms = 100 if part == "latency" else 0
     return compare(data, candidates, latency_ms=latency_ms, rounds=given.rounds)
+
+
+def _merged(before: object, after: object, only: list[str] | None) -> object:
+    """What was measured now, amid what was measured before of the other candidates."""
+    if not (only and isinstance(before, dict) and isinstance(after, dict) and "runs" in after):
+        return after
+    again = sorted({*before.get("again", ()), *only})
+    return {**before, "runs": {**before["runs"], **after["runs"]}, "again": again}
 
 
 def _about(given: argparse.Namespace) -> dict[str, object]:

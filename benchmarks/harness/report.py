@@ -6,7 +6,7 @@ import typing as t
 
 from harness import chart
 from harness.places import PICTURE, REQUIREMENTS, RESULTS
-from harness.summary import TIMES, Summary, goals, ideal, memory_mb, summaries
+from harness.summary import TIMES, TITLES, Summary, goals, ideal, memory_mb, summaries
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +123,7 @@ def _latency(regime: Numbers) -> t.Iterator[str]:
         "rows",
     )
     yield _table(heads, rows)
+    yield from _again(regime)
 
 
 def _no_latency(regime: Numbers) -> t.Iterator[str]:
@@ -151,6 +152,7 @@ def _no_latency(regime: Numbers) -> t.Iterator[str]:
         "rows",
     )
     yield _table(heads, rows)
+    yield from _again(regime)
     yield from _server(regime, by_key)
 
 
@@ -165,6 +167,12 @@ def _server(regime: Numbers, by_key: dict[str, Summary]) -> t.Iterator[str]:
         f"{ratio:.1f} times as many pages a second out of it as this tap, whose run "
         f"leaves the sandbox's core idle for {1 - tap.server_share:.0%} of the time.\n"
     )
+
+
+def _again(regime: Numbers) -> t.Iterator[str]:
+    if regime.get("again"):
+        titles = ", ".join(TITLES[key] for key in regime["again"])
+        yield f"Measured again by itself, after the rounds of all: {titles}.\n"
 
 
 def _losses(numbers: Numbers) -> t.Iterator[str]:

@@ -73,7 +73,6 @@ class MedChatApi:
 
     def __init__(self, options: Options, gate: Gate, expands: Sequence[str]) -> None:
         self.page_size = options.medchat_page_size
-        self.sends_full_pages = False  # MedChat may have a limit of its own (M3)
         self._expand = "&$expand=" + ",".join(expands) if expands else ""
         org = quote(options.medchat_org_id, safe="")
         base = options.medchat_api_url.rstrip("/")

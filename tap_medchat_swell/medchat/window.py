@@ -162,14 +162,12 @@ class ChatWindow(ChatReader):
 
     @property
     def is_sized(self) -> bool:  # type: ignore[override]
-        """Whether the expected pages can be asked for at once, as pages come full."""
-        return self._expected > 0 and self.api.sends_full_pages
+        """Whether an earlier window's density, or the last sweep, told its size."""
+        return self._told > 0
 
     def pages_ahead(self, room: int) -> int:
         """The pages that the expected chats fill, after those that were seen."""
         del room
-        if not (self.rows or self.is_sized):
-            return 1
         missing = self._expected - self.paginator.rows_seen
         return -(-missing // max(1, self.page_size - 1))
 
@@ -189,11 +187,9 @@ class ChatWindow(ChatReader):
         self.content.add(rows, page.received)
         self.held_bytes = self.content.size
         self.rows += len(rows)
-        is_full = len(page.ids) >= self.page_size
-        self.api.sends_full_pages |= is_full
         if self.paginator.finished:
             self.finished = True
-        elif is_full and self._dates == sorted(self._dates):
+        elif len(page.ids) >= self.page_size and self._dates == sorted(self._dates):
             is_passed = self.rows >= self._expected
             if is_passed or not self._is_known:
                 self._fit(may_cut=is_passed or not fresh.start)
