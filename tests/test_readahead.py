@@ -173,32 +173,30 @@ def test_held_answers_hold_up_what_is_further_ahead() -> None:
     pool.close()
 
 
+def left_after_asking_once(*readers: Reader) -> list[int]:
+    """How many pages each has still to ask for when four workers have all they can hold."""
+    pool = Workers(4)
+    ahead = ReadAhead(planned(*readers), pool, lambda: None)
+    ahead._plan_ahead()
+    ahead._submit()
+    pool.close()
+    return [len(reader.to_ask) for reader in readers]
+
+
 def test_first_pages_go_first() -> None:
     """They tell what else there is to ask: a long window must not keep them back."""
     first, second = Reader("a", pages=7), Reader("b", pages=5)
     first.started = True
-    pool = Workers(4)
-    ahead = ReadAhead(planned(first, second), pool, lambda: None)
-    ahead._plan_ahead()
 
-    ahead._submit()
-
-    assert (len(first.to_ask), len(second.to_ask)) == (2, 4)
-    pool.close()
+    assert left_after_asking_once(first, second) == [2, 4]
 
 
 def test_windows_of_known_size_are_read_in_their_order() -> None:
     """Pages far ahead would only be held, while the first window waits for its own."""
     first, second = Reader("a", pages=7), Reader("b", pages=5)
     first.started = first.is_sized = second.is_sized = True
-    pool = Workers(4)
-    ahead = ReadAhead(planned(first, second), pool, lambda: None)
-    ahead._plan_ahead()
 
-    ahead._submit()
-
-    assert (len(first.to_ask), len(second.to_ask)) == (1, 5)
-    pool.close()
+    assert left_after_asking_once(first, second) == [1, 5]
 
 
 def test_followers_are_read_right_after_their_window() -> None:

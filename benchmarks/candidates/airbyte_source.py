@@ -57,7 +57,7 @@ def stream(name: str, requester: dict[str, Any], **parts: Any) -> dict[str, Any]
             "paginator": {
                 "type": "DefaultPaginator",
                 "pagination_strategy": parts["strategy"],
-                **(parts.get("page_token") or {}),
+                **parts.get("page_token", {}),
             },
         },
     }

@@ -12,9 +12,9 @@ from datetime import datetime, timezone
 
 from harness import environments, extras, report
 from harness.candidates import CANDIDATES_ALL
-from harness.comparison import WORK, compare
+from harness.comparison import compare
 from harness.cores import can_pin
-from harness.places import CACHE, NUMBERS
+from harness.places import CACHE, NUMBERS, WORK
 from harness.server import Data
 
 FULL = Data(20_000, 60_000)

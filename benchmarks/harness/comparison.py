@@ -12,7 +12,7 @@ from dataclasses import asdict
 from harness import environments
 from harness.candidates import RAW, STREAMS, TAP
 from harness.measure import run
-from harness.places import BENCHMARKS, CACHE
+from harness.places import BENCHMARKS, WORK
 from harness.server import Data, Server
 
 if t.TYPE_CHECKING:
@@ -21,20 +21,15 @@ if t.TYPE_CHECKING:
     from harness.candidates import Candidate
 
 TIMEOUT = 900
-WORK = CACHE / "work"
 Numbers = dict[str, t.Any]
 
 
 def compare(data: Data, candidates: list[Candidate], *, latency_ms: int, rounds: int) -> Numbers:
     """Every candidate's runs in one regime, and what the sandbox did meanwhile."""
     pin = latency_ms == 0
-    WORK.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[Numbers]] = {candidate.key: [] for candidate in candidates}
     with Server(data, latency_ms=latency_ms) as server:
-        truth = WORK / "truth.json"
-        server.save_truth(truth)
-        config = server.write_config()
-        write_catalog(config)
+        truth, config = prepared(server)
         fewest = _helper("fewest.py", str(truth), server.config["start_date"])
         for number in range(1, rounds + 1):
             for candidate in candidates:
@@ -49,9 +44,7 @@ def one_run(
     candidate: Candidate, server: Server, config: Path, truth: Path, *, pin: bool
 ) -> Numbers:
     """Run one candidate once, in a fresh folder, and check what it wrote."""
-    work = WORK / "run"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
+    work = fresh_folder()
     server.reset()
     served = server.cpu_seconds()
     result = run(candidate.command(config, work), work, timeout=TIMEOUT, pin=pin)
@@ -59,12 +52,32 @@ def one_run(
     if candidate.form != "none":
         numbers |= _helper("count_rows.py", candidate.form, str(work), str(truth))
         numbers["verdict"] = _verdict(numbers)
-        numbers["records"] = sum(row["rows"] for row in numbers["streams"].values())
     if result.returncode:
-        tail = (work / "stderr").read_bytes()[-2000:].decode(errors="replace")
-        sys.stderr.write(f"{candidate.title} ended with {result.returncode}:\n{tail}\n")
+        sys.stderr.write(f"{candidate.title} ended with {result.returncode}:\n{last_words(work)}\n")
     shutil.rmtree(work, ignore_errors=True)
     return numbers
+
+
+def prepared(server: Server) -> tuple[Path, Path]:
+    """Files of what the server holds, and of the settings; the catalog beside them."""
+    config = server.write_config()
+    truth = WORK / "truth.json"
+    server.save_truth(truth)
+    write_catalog(config)
+    return truth, config
+
+
+def fresh_folder() -> Path:
+    """An empty folder for one run."""
+    work = WORK / "run"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    return work
+
+
+def last_words(work: Path) -> str:
+    """The end of what a run wrote to its standard error."""
+    return (work / "stderr").read_bytes()[-2000:].decode(errors="replace")
 
 
 def _verdict(numbers: Numbers) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import typing as t
 
 from harness import environments
 from harness.candidates import CANDIDATES_ALL, PLAIN, TAP
-from harness.comparison import WORK, one_run, write_catalog
+from harness.comparison import fresh_folder, last_words, one_run, prepared, write_catalog
 from harness.measure import run
+from harness.places import WORK
 from harness.server import Data, Server
 
 if t.TYPE_CHECKING:
@@ -26,7 +26,7 @@ def memory(data: Data, rounds: int) -> list[Numbers]:
     results = []
     for factor in (1, TENFOLD):
         with Server(data.times(factor)) as server:
-            truth, config = _prepared(server)
+            truth, config = prepared(server)
             runs = [one_run(TAP, server, config, truth, pin=True) for _ in range(rounds)]
         results.append({"factor": factor, "runs": runs})
     return results
@@ -41,11 +41,10 @@ def start_up(rounds: int) -> Numbers:
         commands = _start_up_commands(config)
         for _ in range(rounds):
             for name, command in commands.items():
-                work = _fresh_folder()
+                work = fresh_folder()
                 done = run(command, work, timeout=120)
                 if done.returncode:
-                    tail = (work / "stderr").read_bytes()[-2000:].decode(errors="replace")
-                    raise SystemExit(f"{name} failed:\n{tail}")
+                    raise SystemExit(f"{name} failed:\n{last_words(work)}")
                 results.setdefault(name, []).append(done.wall)
     return {name: statistics.median(walls) for name, walls in results.items()}
 
@@ -74,24 +73,8 @@ def throttled(data: Data) -> Numbers:
     """
     quirk = f"swell_throttle_per_minute={PER_PERIOD}"
     with Server(data, quirks=(quirk,)) as server:
-        truth, config = _prepared(server)
+        truth, config = prepared(server)
         result = one_run(TAP, server, config, truth, pin=False)
     answered = result["swell"] - result["refused"]
     result["allowed"] = (answered - 1) // PER_PERIOD * PERIOD
     return result
-
-
-def _prepared(server: Server) -> tuple[Path, Path]:
-    WORK.mkdir(parents=True, exist_ok=True)
-    truth = WORK / "truth.json"
-    server.save_truth(truth)
-    config = server.write_config()
-    write_catalog(config)
-    return truth, config
-
-
-def _fresh_folder() -> Path:
-    work = WORK / "run"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    return work

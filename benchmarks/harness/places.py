@@ -7,6 +7,7 @@ from pathlib import Path
 BENCHMARKS = Path(__file__).resolve().parent.parent
 ROOT = BENCHMARKS.parent
 CACHE = BENCHMARKS / ".cache"
+WORK = CACHE / "work"
 CANDIDATES = BENCHMARKS / "candidates"
 REQUIREMENTS = BENCHMARKS / "requirements"
 RESULTS = BENCHMARKS / "RESULTS.md"

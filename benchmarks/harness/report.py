@@ -6,7 +6,7 @@ import typing as t
 
 from harness import chart
 from harness.places import PICTURE, REQUIREMENTS, RESULTS
-from harness.summary import TIMES, TITLES, Summary, goals, ideal, memory_mb, summaries
+from harness.summary import TIMES, TITLES, Summary, baseline, goals, ideal, memory_mb, summaries
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ def _goals(numbers: Numbers) -> t.Iterator[str]:
 
 def _latency(regime: Numbers) -> t.Iterator[str]:
     by_key = summaries(regime)
-    base = by_key.get("plain") or next(iter(by_key.values()))
+    base = baseline(by_key)
     best = ideal(regime)
     fewest = sum(regime["fewest"].values())
     yield f"## {regime['latency_ms']} ms per request\n"
@@ -128,7 +128,7 @@ def _latency(regime: Numbers) -> t.Iterator[str]:
 
 def _no_latency(regime: Numbers) -> t.Iterator[str]:
     by_key = summaries(regime)
-    base = by_key.get("plain") or next(iter(by_key.values()))
+    base = baseline(by_key)
     yield "## No latency: what the processor does\n"
     rows = [
         (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import environments
 from harness.cores import SERVER_CORE, pinned
-from harness.places import CACHE
+from harness.places import WORK
 
 READY_SECONDS = 600
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -81,7 +81,7 @@ class Server:
 
     def write_config(self, **more: t.Any) -> Path:
         """A tap's settings in a file."""
-        path = CACHE / "work" / "config.json"
+        path = WORK / "config.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({**self.config, **more}))
         return path

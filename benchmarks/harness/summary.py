@@ -23,8 +23,6 @@ class Summary:
     rss_mb: float
     server_share: float
     requests: int
-    medchat: int
-    swell: int
     peak: int
     rate: float
     verdict: str
@@ -40,6 +38,11 @@ def summaries(regime: Numbers) -> dict[str, Summary]:
     return {key: _summary(key, runs) for key, runs in regime["runs"].items() if runs}
 
 
+def baseline(by_key: dict[str, Summary]) -> Summary:
+    """What the others are compared with: the plain SDK tap, or the first of them."""
+    return by_key.get("plain") or next(iter(by_key.values()))
+
+
 def _summary(key: str, runs: list[Numbers]) -> Summary:
     def median(name: str) -> float:
         return float(statistics.median(run[name] for run in runs))
@@ -53,8 +56,6 @@ def _summary(key: str, runs: list[Numbers]) -> Summary:
         rss_mb=median("rss_mb"),
         server_share=statistics.median(run["server_cpu"] / run["wall"] for run in runs),
         requests=round(median("medchat") + median("swell")),
-        medchat=round(median("medchat")),
-        swell=round(median("swell")),
         peak=max(run["peak"] for run in runs),
         rate=rows / median("cpu"),
         verdict=bad[0] if bad else "all rows",

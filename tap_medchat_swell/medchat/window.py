@@ -152,6 +152,7 @@ class ChatWindow(ChatReader):
         self._pages_target = pages_target
         self._told = self._expected = expected
         self._is_known = is_known
+        self.is_sized = expected > 0
         super().__init__(api, source, window)
 
     def restart(self) -> None:
@@ -159,11 +160,6 @@ class ChatWindow(ChatReader):
         super().restart()
         self._expected = self._told
         self._dates: list[datetime] = []
-
-    @property
-    def is_sized(self) -> bool:  # type: ignore[override]
-        """Whether an earlier window's density, or the last sweep, told its size."""
-        return self._told > 0
 
     def pages_ahead(self, room: int) -> int:
         """The pages that the expected chats fill, after those that were seen."""
@@ -189,7 +185,7 @@ class ChatWindow(ChatReader):
         self.rows += len(rows)
         if self.paginator.finished:
             self.finished = True
-        elif len(page.ids) >= self.page_size and self._dates == sorted(self._dates):
+        elif len(page.ids) >= self.page_size:
             is_passed = self.rows >= self._expected
             if is_passed or not self._is_known:
                 self._fit(may_cut=is_passed or not fresh.start)
@@ -199,7 +195,7 @@ class ChatWindow(ChatReader):
 
         A cut drops the pages that are under way: `may_cut` when hardly any can be.
         """
-        if not self._dates:
+        if not self._dates or self._dates != sorted(self._dates):
             return
         first, last = self._dates[0], self._dates[-1]
         per_row = max(last - first, SECOND) / self.rows

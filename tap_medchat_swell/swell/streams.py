@@ -115,13 +115,11 @@ class SwellMessages(SwellStream):
 
     def _plan(self, first: date, last: date, api: SwellApi) -> Iterator[WindowReader[t.Any]]:
         """A reader per window, which knows what the one before it has read so far."""
-        today, trust = now().date(), Trust()
+        today = now().date()
+        shared = (api, self.pack_rows, self._created.value, Trust())
         before: set[int] = set()
         for window in plan_days(first, last, self.options.swell_window_days):
-            created = self._created.value
-            reader = MessageWindow(
-                window, first, today, api, self.pack_rows, created, trust, before
-            )
+            reader = MessageWindow(window, first, today, *shared, before)
             before = reader.ids
             yield reader
 
