@@ -5,7 +5,8 @@ for what is nested. `--msgspec` swaps the writer, which is the one tuning knob t
 SDK documents.
 
 It is kinder to the SDK than a naive tap: chats hand their messages to the child stream
-(no request per chat), and the child keeps no state per chat (which is quadratic).
+(no request per chat), and the child keeps one bookmark, not one per chat (which is
+quadratic).
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ class SmsMessages(MedChatStream):
     name = "sms_messages"
     path = ""
     primary_keys = ("id",)
+    replication_key = "createdDateTime"
     parent_stream_type = SmsChats
     state_partitioning_keys: t.ClassVar[list[str]] = []
     schema = th.PropertiesList(
