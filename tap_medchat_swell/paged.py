@@ -33,17 +33,17 @@ class PagedReader(WindowReader[PageT]):
         """Use the page at the paginator's current value."""
 
     @abc.abstractmethod
-    def pages_ahead(self, room: int) -> int:
-        """How many pages, the next one included, are worth asking for at once."""
+    def pages_ahead(self) -> float:
+        """How many pages, the next one included, are likely enough to come."""
 
     def wanted(self, room: int) -> list[Request]:
         """The next page, and those likely to follow it."""
         if self.finished:
             return []
-        ahead = self.paginator.ahead(self.pages_ahead(room))
+        ahead = self.paginator.ahead(int(min(self.pages_ahead(), room + len(self._asked))))
         pages = [page for page in ahead if page not in self._asked][:room]
         self._asked.update(pages)
-        return [Request(self.ask(page), (self._reading, page)) for page in pages]
+        return [Request(self, self.ask(page), (self._reading, page)) for page in pages]
 
     def is_current(self, request: Request) -> bool:
         """Whether an answer to this request is still of use."""
@@ -65,7 +65,9 @@ class PagedReader(WindowReader[PageT]):
             return
         self._arrived[request.token[1]] = page
         while not self.finished:
-            due = self._arrived.pop(self.paginator.current_value, None)
+            value = self.paginator.current_value
+            due = self._arrived.pop(value, None)
             if due is None:
                 return
+            self._asked.discard(value)
             self.accept(due)

@@ -44,30 +44,34 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
     the seam; when it does not, `advance` raises SeamBroken. The end is a page without
     a new row, never a short page.
 
+    The row at `start` is the known one with the id `first`, where that is given.
     With `overlap=False` pages do not overlap, ids may repeat, and the end is an empty
     page: for rows that have no stable order and are read until nothing new comes.
     """
 
-    def __init__(self, page_size: int, *, overlap: bool = True) -> None:
-        super().__init__(0)
+    def __init__(
+        self, page_size: int, *, overlap: bool = True, start: int = 0, first: t.Any = None
+    ) -> None:
+        super().__init__(start)
         self.page_size = page_size
-        self.rows_seen = 0
+        self.rows_seen = start
         self._overlap = overlap
         self._seen: set[t.Any] = set()
         self._first: Sequence[t.Any] = ()
-        self._last: t.Any = None
-        self._shared = 0
+        self._last = first
+        self._shared = 0 if first is None else 1
+        self._length = self._usual_length = 0
 
     def new_rows(self, page: Ids) -> slice:
         """Which rows of the page at the current offset have not been there before."""
         return slice(self._shared if page.ids else 0, None)
 
     def ahead(self, limit: int) -> list[int]:
-        """The current offset, and those after it if all pages come full."""
+        """The current offset, and those after it if pages stay as long as they are."""
         if self.finished:
             return []
-        stride = self.page_size - self._overlap
-        if not self._first or len(self._first) < self.page_size or stride < 1:
+        stride = self._usual_length - self._overlap
+        if stride < 1:
             return [self._value]
         return [self._value + number * stride for number in range(max(1, limit))]
 
@@ -83,13 +87,17 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
             if len(set(fresh)) < len(fresh) or not self._seen.isdisjoint(fresh):
                 raise SeamBroken
             self._seen.update(fresh)
-        return bool(fresh)
+        # One row may be all that MedChat sends at a time, and be known already.
+        return bool(fresh) or (self.count == 1 and bool(ids))
 
     def get_next(self, page: Ids) -> int:  # type: ignore[override]
         """The next offset: one row back, unless pages are too small to overlap."""
         ids = page.ids
         self._first = self._first or ids
         self._last = ids[-1]
+        is_usual = len(ids) in {self.page_size, self._length}  # two alike: MedChat's maximum
+        self._length = len(ids)
+        self._usual_length = len(ids) if is_usual else 0
         self.rows_seen = self._value + len(ids)
         self._shared = 1 if self._overlap and len(ids) > 1 else 0
         return self.rows_seen - self._shared

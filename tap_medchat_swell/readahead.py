@@ -26,15 +26,18 @@ SPARE = 2  # requests that lie ready, for workers to take at once
 TICK = 0.25
 
 PageT = t.TypeVar("PageT")
-Answered = tuple["WindowReader[t.Any]", "Request", t.Any]
 
 
 @dataclass(frozen=True)
 class Request:
     """One request of a reader; `token` tells the reader which of its pages it is."""
 
+    reader: WindowReader[t.Any]
     ask: Ask
     token: t.Any
+
+
+Answered = tuple[Request, t.Any]
 
 
 class WindowReader(abc.ABC, t.Generic[PageT]):
@@ -42,17 +45,32 @@ class WindowReader(abc.ABC, t.Generic[PageT]):
 
     finished = False
     started = False
-    is_sized = False
-    """Whether it knows without its first page how much there is to ask."""
-    held_bytes = 0
 
     def __init__(self) -> None:
         self.followers: list[WindowReader[PageT]] = []
         """Readers of windows that this one left to be read right after itself."""
 
+    @property
+    def has_results(self) -> bool:
+        """Whether there is something to use."""
+        return self.finished
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory takes what waits to be used."""
+        return 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come, but for what there is."""
+        return self.finished
+
     @abc.abstractmethod
     def wanted(self, room: int) -> list[Request]:
-        """Requests to send now, `room` at most, each named once."""
+        """Requests to send now, `room` at most, each named once.
+
+        They may be another reader's, which works for this one.
+        """
 
     @abc.abstractmethod
     def fetch(self, request: Request) -> PageT:
@@ -78,27 +96,25 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count = count
         self.capacity = count + SPARE if count > 1 else 1
-        self._jobs: queue.SimpleQueue[tuple[WindowReader[t.Any], Request] | None]
-        self._jobs = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def submit(self, reader: WindowReader[t.Any], request: Request, busy: int) -> None:
+    def submit(self, request: Request, busy: int) -> None:
         """Fetch a request; `busy` others are under way or wait, of `capacity` in all."""
         if busy >= len(self._threads) < self.count:
             thread = threading.Thread(target=self._run, name="fetch", daemon=True)
             self._threads.append(thread)
             thread.start()
-        self._jobs.put((reader, request))
+        self._jobs.put(request)
 
     def _run(self) -> None:
-        while job := self._jobs.get():
-            reader, request = job
+        while request := self._jobs.get():
             try:
-                answer = reader.fetch(request)
+                answer = request.reader.fetch(request)
             except BaseException as error:  # noqa: BLE001 - the planning thread raises it
                 answer = error
-            self._answers.put((reader, request, answer))
+            self._answers.put((request, answer))
 
     def next_answer(self) -> Answered | None:
         """The next answer; None where a moment's wait has brought none."""
@@ -129,14 +145,18 @@ class ReadAhead(t.Generic[PageT]):
         self._submitted = 0
 
     def __iter__(self) -> Iterator[WindowReader[PageT]]:
-        """Finished readers in the order of their windows."""
+        """Readers in the order of their windows, each time that they have results."""
         while self._plan_ahead():
             self._idle()
-            if self._readers[0].finished:
-                yield self._readers.popleft()
-                continue
-            self._submit()
-            self._take_answer()
+            first = self._readers[0]
+            is_over = first.is_over
+            if is_over:
+                self._readers.popleft()
+            if first.has_results:
+                yield first
+            elif not is_over:
+                self._submit()
+                self._take_answer()
 
     def _plan_ahead(self) -> bool:
         ahead = WINDOWS_AHEAD * self._workers.count if self._workers.count > 1 else 1
@@ -150,7 +170,7 @@ class ReadAhead(t.Generic[PageT]):
     def _submit(self) -> None:
         """Send what is wanted: first pages first where they tell what else there is to ask."""
         held = sum(reader.held_bytes for reader in self._readers)
-        readers = sorted(self._readers, key=lambda reader: reader.started or reader.is_sized)
+        readers = sorted(self._readers, key=lambda reader: reader.started)
         if self._workers.count == 1:
             readers = [self._readers[0]]  # plain sequential reading
         for reader in readers:
@@ -161,7 +181,7 @@ class ReadAhead(t.Generic[PageT]):
                 continue
             for request in reader.wanted(room if reader.started else 1):
                 reader.started = True
-                self._workers.submit(reader, request, self._submitted)
+                self._workers.submit(request, self._submitted)
                 self._submitted += 1
 
     def _take_answer(self) -> None:
@@ -173,7 +193,8 @@ class ReadAhead(t.Generic[PageT]):
         answered = self._workers.next_answer()
         if answered is None:
             return
-        reader, request, answer = answered
+        request, answer = answered
+        reader = request.reader
         self._submitted -= 1
         self._submit()
         if isinstance(answer, VendorError):

@@ -117,7 +117,7 @@ SETTINGS: tuple[Setting, ...] = (
         "integer",
         "Close a MedChat window after about this many pages: what a stopped run reads "
         "again at most.",
-        default=20,
+        default=50,
         minimum=1,
         maximum=500,
     ),

@@ -13,6 +13,7 @@ from singer_sdk.cli import plugin_cli
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase, _ConfigInput
+from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_medchat_swell import redaction, settings
 from tap_medchat_swell.command import TapCommand, load_config, load_document
@@ -193,8 +194,8 @@ class TapMedchatSwell(Tap):
             self.check_stop()
             self.sync_all()
         except Stopped:
-            self.state_writer.write_state(self.state)
-            self.message_writer.flush()
+            # Also where it has not changed: what was written since then ends with it.
+            self.message_writer.write_message(StateMessage(value=self.state))
             raise
 
     # Command line

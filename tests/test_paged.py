@@ -42,8 +42,7 @@ class Numbers(PagedReader[Page]):
         start = int(request.ask.label)
         return Page(list(range(LENGTH))[start : start + SIZE])
 
-    def pages_ahead(self, room: int) -> int:
-        del room
+    def pages_ahead(self) -> float:
         return LENGTH
 
     def accept(self, page: Page) -> None:

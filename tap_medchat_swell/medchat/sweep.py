@@ -7,6 +7,7 @@ what of them is written. A sweep that was stopped goes on where it stopped.
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 from datetime import datetime, timedelta
 
@@ -15,18 +16,19 @@ from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.medchat.digest import Changes, Range
 from tap_medchat_swell.medchat.entities import ChatEntity, ChildEntity
 from tap_medchat_swell.medchat.progress import Progress, Share
-from tap_medchat_swell.medchat.window import ChatReader, ChatWindow
+from tap_medchat_swell.medchat.window import PART_PAGES, ChatWindow, Expected
 from tap_medchat_swell.readahead import ReadAhead
 from tap_medchat_swell.stream import ENCODER, now
-from tap_medchat_swell.timestamps import format_timestamp, parse_timestamp
+from tap_medchat_swell.timestamps import format_timestamp
 from tap_medchat_swell.windows import Window, ceil_second, from_epoch, literal, to_epoch
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from tap_medchat_swell.medchat.api import MedChatApi
+    from tap_medchat_swell.medchat.reader import ChatReader, Part
     from tap_medchat_swell.medchat.streams import MedChatStream
-    from tap_medchat_swell.readahead import Workers
+    from tap_medchat_swell.readahead import WindowReader, Workers
     from tap_medchat_swell.rows import Row
 
 # A clock that runs ahead at MedChat must not hide the newest chats.
@@ -42,13 +44,11 @@ class WindowContent:
         self._received: datetime | None = None
         self.size = 0
 
-    def add(self, rows: list[Row], received: datetime) -> None:
-        """Take chats, with what hangs on them."""
+    def add(self, rows: Sequence[Row], seconds: Sequence[int | None], received: datetime) -> None:
+        """Take chats, with what hangs on them, and when they were created (epoch)."""
         self._received = self._received or received
-        for row in rows:
+        for row, epoch in zip(rows, seconds, strict=True):
             chat = self._sweep.chats.take(row)
-            created = parse_timestamp(chat.created) if isinstance(chat.created, str) else None
-            epoch = to_epoch(created) if created else None
             for share, changes in zip(self._sweep.shares, self._changes, strict=True):
                 place = share.known.place(epoch)
                 records = share.stream.records_of(chat)
@@ -57,11 +57,10 @@ class WindowContent:
                     changes.add(item, encoded, record.get("created_date_time"), place)
                     self.size += len(encoded)
 
-    def write(self, window: Window) -> list[int]:
-        """Write what has to be written; the windows' sums, one per stream."""
-        bounds = to_epoch(window.start), to_epoch(window.end)
+    def write(self, begin: int, end: int) -> list[int]:
+        """Write what has to be written of a window (epoch); its sums, one per stream."""
         for share, changes in zip(self._sweep.shares, self._changes, strict=True):
-            share.stream.write(changes.to_write(*bounds), self._received or now())
+            share.stream.write(changes.to_write(begin, end), self._received or now())
         return [changes.digest for changes in self._changes]
 
 
@@ -87,7 +86,7 @@ class Sweep:
         self._progress = resumed or self._fresh()
         self._unsure = self._distrust(to_epoch(resumed[0].end) if resumed else 0)
         self._proven_before = bool(resumed) and any(r.rows for r in self._progress[0].ranges)
-        self._planned: list[datetime] = []
+        self._window_ends = self._ends(self.window_pages)
         self.cut = format_timestamp(self._progress[0].started)
         self._rows = 0
 
@@ -156,42 +155,49 @@ class Sweep:
 
     def run(self, workers: Workers) -> None:
         """Read, write and bookmark window after window."""
-        windows = self._plan()
-        self._planned = [window.window.end for window in windows]
-        if any(share.known.ranges for share in self.shares):
-            self._bookmark()  # before any record is written: see `distrust`
-            self._leader.write_state()
-        plan = t.cast("Iterator[ChatReader]", iter(windows))
-        for reader in ReadAhead(plan, workers, self._leader.idle):
-            window_reader = t.cast("ChatReader", reader)
-            if not window_reader.replaced:
-                self._finish_window(window_reader)
+        plan = self._plan()
+        self._announce(self._next_end())
+        for reader in ReadAhead(iter(plan), workers, self._leader.idle):
+            self._write(t.cast("ChatReader", reader).take_part())
             if all(share.stream.has_enough for share in self.shares):
                 return
         self._check_children(at_end=True)
         if not self._leader.is_dry_run:
             self._finish_sweep()
 
-    def _plan(self) -> list[ChatWindow]:
-        """Windows as large as wanted, made of those that the last sweep knew."""
-        target = self.window_pages * self._api.page_size
-        begin, rows = self._progress[0].end, 0
-        plan: list[ChatWindow] = []
-        for known in self.shares[0].known.ranges:
-            end = from_epoch(known.end)
-            if end <= begin or end >= self._end:
-                continue
-            if rows and rows + known.rows > target:
-                plan.append(self._window(begin, from_epoch(known.start), rows))
-                begin, rows = from_epoch(known.start), 0
-            rows += known.rows
-        if begin < self._end:
-            plan.append(self._window(begin, self._end, rows))
-        return plan
+    def _plan(self) -> list[WindowReader[t.Any]]:
+        """One reading of what is left, with what the last sweep knew of it."""
+        begin, ranges = self._progress[0].end, self.shares[0].known.ranges
+        if begin >= self._end:
+            return []
+        left = [known for known in ranges if known.start >= to_epoch(begin)]
+        expected = Expected(
+            sum(known.rows for known in left),
+            left[-1].end if left else 0,
+            sorted({*self._ends(PART_PAGES), *self._window_ends}),
+            self._window_ends,
+        )
+        return [ChatWindow(self._api, self, Window(begin, self._end), expected)]
 
-    def _window(self, begin: datetime, end: datetime, rows: int) -> ChatWindow:
-        pages = self.window_pages if rows else 1
-        return ChatWindow(self._api, self, Window(begin, end), pages, rows, is_known=rows > 0)
+    def _ends(self, pages: int) -> list[int]:
+        """Where the last sweep's parts ended, small ones put together up to some pages.
+
+        But for the end of all: what is new since then joins the last part.
+        """
+        begin, end = to_epoch(self._progress[0].end), to_epoch(self._end)
+        ends: list[int] = []
+        rows = 0
+        for known, following in itertools.pairwise(self.shares[0].known.ranges):
+            rows += known.rows
+            if begin < known.end < end and rows + following.rows > pages * self._api.page_size:
+                ends.append(known.end)
+                rows = 0
+        return ends
+
+    def _next_end(self) -> int:
+        """Where the window that is read next ends, as far as can be told."""
+        begin = to_epoch(self._progress[0].end)
+        return next((end for end in self._window_ends if end > begin), to_epoch(self._end))
 
     def identify(self, row: Row) -> str:
         """The chat's id."""
@@ -207,19 +213,37 @@ class Sweep:
 
     # Finishing
 
-    def _finish_window(self, reader: ChatReader) -> None:
-        self._rows += reader.rows
-        content = t.cast("WindowContent", reader.content)
-        digests = content.write(reader.window)
-        begin, end = to_epoch(reader.window.start), to_epoch(reader.window.end)
-        for progress, digest in zip(self._progress, digests, strict=True):
-            progress.ranges.append(Range(begin, end, reader.rows, digest))
-        self._leader.logger.debug("Read %d chats of %s.", reader.rows, reader.window)
+    def _write(self, part: Part) -> None:
+        """Write a part, and bookmark the window that it ends."""
+        content = t.cast("WindowContent", part.content)
+        self._rows += part.rows
+        if part.window is None:
+            content.write(0, 0)
+        else:
+            self._write_range(part.window, part.rows, content)
+        if not part.ends_window:
+            return
         if self._check_children(at_end=False):
             for progress in self._progress:
                 progress.kept = len(progress.ranges)
+        self._unsure = max(self._unsure, self._next_end())
         self._bookmark()
-        if reader.window.end < self._end:  # else the sweep's own STATE comes next
+        if self._progress[0].end < self._end:  # else the sweep's own STATE comes next
+            self._leader.write_state()
+
+    def _write_range(self, window: Window, rows: int, content: WindowContent) -> None:
+        begin, end = to_epoch(window.start), to_epoch(window.end)
+        self._announce(end)
+        digests = content.write(begin, end)
+        for progress, digest in zip(self._progress, digests, strict=True):
+            progress.ranges.append(Range(begin, end, rows, digest))
+        self._leader.logger.debug("Read %d chats of %s.", rows, window)
+
+    def _announce(self, end: int) -> None:
+        """Bookmark up to where records may be written from now on: see `distrust`."""
+        if end > self._unsure and any(share.known.ranges for share in self.shares):
+            self._unsure = end
+            self._bookmark()
             self._leader.write_state()
 
     def _bookmark(self) -> None:
@@ -227,8 +251,7 @@ class Sweep:
         if self._leader.is_dry_run:
             return
         for share, progress in zip(self.shares, self._progress, strict=True):
-            next_end = next((end for end in self._planned if end > progress.end), self._end)
-            progress.unsure = max(self._unsure, to_epoch(next_end))
+            progress.unsure = self._unsure
             share.write_bookmark(progress, self._bookmark_value(progress))
 
     def _bookmark_value(self, progress: Progress) -> datetime:

@@ -1,310 +1,277 @@
-"""One window of chats: paged, checked, and cut smaller where that is needed.
+"""Chats in the order of their creation, read page by page and handed on in parts.
 
-The first window is the whole time that is to be read. From the dates on its first page
-follows how dense the chats are, and so where to cut off a window of convenient size;
-what remains is the next window. Empty years cost nothing that way, and windows begin
-small, so that even a short history can be resumed in its middle.
+One $filter holds for all pages, so that nothing has to be known of how chats are spread
+over time: no request is spent on empty years or on guesses. As soon as a chat of a later
+second has come, all earlier ones have, and a part may be written.
+
+That is so if MedChat obeys $orderby and nothing moves. So before a window, which is some
+parts, is bookmarked, its end is looked at by a filter of its own: see `WindowEnd`.
 """
 
 from __future__ import annotations
 
+import math
 import typing as t
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, replace
 
-from tap_medchat_swell.errors import PageTooLarge, VendorError
-from tap_medchat_swell.paged import PagedReader
-from tap_medchat_swell.pagination import ODataSkipPaginator, PageRepeated, SeamBroken
-from tap_medchat_swell.timestamps import parse_timestamp
-from tap_medchat_swell.windows import SECOND, Window
+from tap_medchat_swell.medchat.reader import ChatReader, Part
+from tap_medchat_swell.medchat.settling import SettlingChatWindow, WindowEnd
+from tap_medchat_swell.pagination import PageRepeated, PagingError
+from tap_medchat_swell.readahead import MAX_HELD_BYTES
+from tap_medchat_swell.windows import Window, from_epoch, to_epoch
 
 if t.TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from collections.abc import Sequence
+    from datetime import datetime
 
-    from tap_medchat_swell.client import Ask
     from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
+    from tap_medchat_swell.medchat.reader import Source
     from tap_medchat_swell.readahead import Request
     from tap_medchat_swell.rows import Row
 
-MAX_PASSES = 20
-MAX_REPEATED = 3
-PLANNED_AHEAD = 8  # windows cut off what remains, by the density of one page
-CAUTION = 0.8  # of the chats that the density lets expect are asked for ahead
+PART_PAGES = 10  # pages whose chats are held until they can be written, and summed up
+FIRST_WINDOW = 2  # pages: even a short history can be resumed in its middle
+MAX_OFFSET = 50_000  # chats: large offsets cost databases time
 
 
-class Content(t.Protocol):
-    """What becomes of a window's chats."""
+@dataclass(frozen=True)
+class Expected:
+    """What the last sweep found in a window: how many chats up to its own end.
 
-    size: int
-
-    def add(self, rows: list[Row], received: datetime) -> None:
-        """Take chats that have not been there before."""
-
-
-class Source(t.Protocol):
-    """What a window must know of the sweep that it belongs to."""
-
-    window_pages: int
-
-    def identify(self, row: Row) -> str:
-        """The chat's id."""
-
-    def created(self, row: Row) -> t.Any:
-        """The chat's CreatedDateTime as it came."""
-
-    def new_content(self) -> Content:
-        """An empty place for a window's chats."""
-
-
-class ChatReader(PagedReader["ChatPage"]):
-    """What the two ways of reading a window have in common.
-
-    When it has finished, either followers read the window in its place (`replaced`) or
-    `content` holds its `rows` chats, each once.
+    And where parts shall end, some of them together with a window. All in epoch seconds.
     """
 
-    overlap: t.ClassVar[bool]
-    paginator: ODataSkipPaginator
-
-    def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
-        super().__init__()
-        self.api = api
-        self.source = source
-        self.window = window
-        self.replaced = False
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin at the first page again, with the page size that holds now."""
-        self.page_size = self.api.page_size
-        self.paginator = ODataSkipPaginator(self.page_size, overlap=self.overlap)
-        self.content = self.source.new_content()
-        self.rows = 0
-        self.forget_pages()
-
-    def pages_ahead(self, room: int) -> int:
-        """How many pages are likely enough to follow to be asked for at once."""
-        del room
-        return 1
-
-    def wanted(self, room: int) -> list[Request]:
-        """As for every window, but from the start where the page size has changed."""
-        if self.page_size != self.api.page_size and not self.finished:
-            self.restart()
-        return super().wanted(room)
-
-    def ask(self, page: int) -> Ask:
-        """The request for the page at an offset."""
-        return self.api.ask(self.window, page)
-
-    def fetch(self, request: Request) -> ChatPage:
-        """Get one page; runs in a worker."""
-        return self.api.fetch(request.ask, self.source.identify)
-
-    def adapt(self, request: Request, error: VendorError) -> None:
-        """Ask for smaller pages where these are refused; raise anything else (M3)."""
-        if not isinstance(error, PageTooLarge):
-            raise error
-        size = self.api.page_size
-        if f"$top={size}&" in request.ask.url:  # else another request has lowered it
-            if size == 1:
-                raise error
-            self.api.page_size = min(error.limit or size // 2, size - 1) or 1
-
-    def checked_dates(self, rows: list[Row]) -> list[datetime]:
-        """When the chats were created; raises if the filter was ignored (M19)."""
-        texts = map(self.source.created, rows)
-        instants = (parse_timestamp(text) for text in texts if isinstance(text, str))
-        dates = [instant for instant in instants if instant is not None]
-        if dates and not (self.window.holds(min(dates)) and self.window.holds(max(dates))):
-            msg = (
-                f"MedChat sent chats from outside {self.window}: it ignores the $filter "
-                "on CreatedDateTime, so nothing can be read safely. Tell MedChat."
-            )
-            raise VendorError(msg)
-        return dates
-
-    def replace_by(self, *readers: ChatReader) -> None:
-        """Leave the window to others."""
-        self.replaced = self.finished = True
-        self.content = self.source.new_content()
-        self.held_bytes = 0
-        self.followers[:0] = readers
+    rows: int = 0
+    end: int = 0
+    ends: Sequence[int] = ()
+    window_ends: Sequence[int] = ()
 
 
 class ChatWindow(ChatReader):
     """Reads the chats created in a window by pages that overlap by one chat.
 
-    `pages_target` is about how many pages it shall have at most, `expected` how many
-    chats it is likely to have; `is_known` says that it had so many when last read.
+    Of the time, what is before `_closed` has been handed on in parts, and what is before
+    `_begin` in windows, too. Once chats have moved, even pages that fit together do not
+    prove that all have come: they are counted in the end.
     """
 
     overlap = True
 
-    def __init__(  # noqa: PLR0913 - three say what is known of its size
+    def __init__(
         self,
         api: MedChatApi,
         source: Source,
         window: Window,
-        pages_target: int = 1,
-        expected: int = 0,
+        expected: Expected | None = None,
         *,
-        is_known: bool = False,
+        have_moved: bool = False,
     ) -> None:
-        self._pages_target = pages_target
-        self._told = self._expected = expected
-        self._is_known = is_known
-        self.is_sized = expected > 0
+        self._expected = expected or Expected()
+        self._have_moved = have_moved
+        self._closed = self._begin = to_epoch(window.start)
+        self._read = self._read_before = self._undated = 0
+        self._last: str | None = None
+        self._last_added: str | None = None
+        first = source.window_pages if self._expected.rows else FIRST_WINDOW
+        self._window_pages = min(first, source.window_pages)
         super().__init__(api, source, window)
 
-    def restart(self) -> None:
-        """Begin at the first page again, with the page size that holds now."""
-        super().restart()
-        self._expected = self._told
-        self._dates: list[datetime] = []
+    @property
+    def first_row(self) -> int:
+        """The last chat that was handed on, to see whether the offset still fits."""
+        return max(0, self._read - 1)
 
-    def pages_ahead(self, room: int) -> int:
-        """The pages that the expected chats fill, after those that were seen."""
-        del room
-        missing = self._expected - self.paginator.rows_seen
-        return -(-missing // max(1, self.page_size - 1))
+    @property
+    def first_id(self) -> str | None:
+        """That chat's id."""
+        return self._last
+
+    def restart(self) -> None:
+        """Begin again behind the last part."""
+        super().restart()
+        self._first_row = self.first_row
+        self._last_added = self._last
+        self._begin_part()
+        self._is_ordered = True
+        # Chats that may yet belong to either side of a part's end.
+        self._waiting: list[Row] = []
+        self._created: list[int] = []
+        self._marks: list[int] = []  # when the first page's first and each page's last were created
+
+    def _begin_part(self) -> None:
+        self.content = self.source.new_content()
+        self._rows = 0
+
+    # What to ask for
+
+    def wanted(self, room: int) -> list[Request]:
+        """Windows' ends first, as what follows waits for them."""
+        requests: list[Request] = []
+        for end in self.results:
+            if isinstance(end, WindowEnd) and len(requests) < room:
+                requests += end.wanted(1)
+        if self.held_bytes <= MAX_HELD_BYTES:
+            requests += super().wanted(room - len(requests))
+        return requests
+
+    def pages_ahead(self) -> float:
+        """The pages that are likely to come: as last time, then as densely as lately."""
+        missing: float = max(0, self._expected.rows - self.paginator.rows_seen)
+        if self._marks:
+            unknown = to_epoch(self.window.end) - max(self._marks[-1], self._expected.end)
+            missing += max(0, unknown) * self._density()
+        return math.ceil(missing / self._rows_of(1))
+
+    def _density(self) -> float:
+        """Chats per second, in the later half of what has been read."""
+        pages = len(self._marks) - 1
+        rows = (self.paginator.rows_seen - self._first_row) / pages
+        seconds = self._marks[-1] - self._marks[pages // 2]
+        return rows * (pages - pages // 2) / max(1, seconds)
+
+    # Using pages
 
     def accept(self, page: ChatPage) -> None:
         """Use the page at the current offset."""
+        self._received = page.received
+        seconds = self.seconds(page.rows)
+        created = self._filled(seconds)
         fresh = self.paginator.new_rows(page)
         try:
             self.paginator.advance(page)  # type: ignore[arg-type]
-        except PageRepeated:
-            self.replace_by(SettlingChatWindow(self.api, self.source, self.window))
+        except PagingError as error:
+            self._mend(error)
             return
-        except SeamBroken:
-            self._read_smaller()
-            return
-        rows = page.rows[fresh]
-        self._dates += self.checked_dates(rows)
-        self.content.add(rows, page.received)
-        self.held_bytes = self.content.size
-        self.rows += len(rows)
+        self._undated += seconds[fresh].count(None)
+        self._take(page.rows[fresh], created[fresh])
+        if self._is_ordered:
+            self._close_parts()
+        else:
+            self._add(len(self._waiting))
         if self.paginator.finished:
+            self._add(len(self._waiting))
+            self._hand_on(self.window.end, ends_window=not self._have_moved)
+            if self._have_moved:
+                self._end_window()
             self.finished = True
-        elif len(page.ids) >= self.page_size:
-            is_passed = self.rows >= self._expected
-            if is_passed or not self._is_known:
-                self._fit(may_cut=is_passed or not fresh.start)
+        elif self._read >= MAX_OFFSET:
+            self._leave()
 
-    def _fit(self, *, may_cut: bool) -> None:
-        """Learn how large the window is, and where that is too large, cut it off.
+    def _filled(self, seconds: Sequence[int | None]) -> list[int]:
+        """With the time of the chat before where a chat has none (M10)."""
+        last = self._created[-1] if self._created else self._closed
+        filled = []
+        for second in seconds:
+            last = last if second is None else second
+            filled.append(last)
+        return filled
 
-        A cut drops the pages that are under way: `may_cut` when hardly any can be.
-        """
-        if not self._dates or self._dates != sorted(self._dates):
-            return
-        first, last = self._dates[0], self._dates[-1]
-        per_row = max(last - first, SECOND) / self.rows
-        target = self._pages_target * self.page_size
-        most = 1.5 * target
-        if may_cut and (self.window.end - first) / per_row > most:
-            self._cut(max(first + per_row * target, last + SECOND))
-        likely = (self.window.end - first) / per_row
-        missing = min(likely - self.rows, target if may_cut else most - self.rows)
-        self._expected = self.rows + int(missing * CAUTION)
+    def _take(self, rows: list[Row], created: list[int]) -> None:
+        self._waiting += rows
+        self._created += created
+        self._marks += created[-1:] if self._marks else created[:1] + created[-1:]
+        if self._created and self._is_ordered:
+            self._is_ordered = (
+                self._created[0] >= self._closed and sorted(self._created) == self._created
+            )
 
-    def _cut(self, at: datetime) -> None:
-        """End the window earlier. Its pages so far are the same either way."""
-        parts = self.window.cut(at)
-        if parts is None:
-            return
-        # With the time before its first chat: a burst must not pass for the usual density.
-        per_row = (self._dates[-1] - self.window.start) / self.rows
-        self.window, rest = parts
-        self.forget_pages()
-        self.followers += self._plan(rest, per_row)
+    # Handing on
 
-    def _plan(self, rest: Window, per_row: timedelta) -> list[ChatReader]:
-        """Windows for what remains, to be read side by side from the start."""
-        readers: list[ChatReader] = []
-        pages = min(2 * self._pages_target, self.source.window_pages)
-        while len(readers) < PLANNED_AHEAD:
-            rows = pages * self.page_size
-            parts = rest.cut(rest.start + per_row * rows)
-            if parts is None or rest.end - rest.start < 1.5 * rows * per_row:
-                break
-            window, rest = parts
-            expected = int(rows * CAUTION)
-            readers.append(ChatWindow(self.api, self.source, window, pages, expected))
-            pages = min(2 * pages, self.source.window_pages)
-        return [*readers, ChatWindow(self.api, self.source, rest, pages)]
+    def _close_parts(self) -> None:
+        while (end := self._due()) is not None:
+            self._close(end)
+        if self._created:
+            self._add(bisect_left(self._created, self._created[-1]))
 
-    def _read_smaller(self) -> None:
-        """Rows moved between pages: read halves, in the end so small that it is over (M6)."""
-        parts = self._halves() if self.paginator.count > 1 else None
+    def _due(self) -> int | None:
+        """Where the part ends that is being read, if all of it has come."""
+        reached = self._created[-1] if self._created else self._closed
+        ends = self._ends_to_come()
+        if ends and ends[0] <= reached:
+            return ends[0]
+        is_known = ends or reached < self._expected.end
+        pages = 2 * PART_PAGES if is_known else min(PART_PAGES, (self._window_pages + 1) // 2)
+        rows = self._rows + bisect_left(self._created, reached)
+        return reached if reached > self._closed and rows >= self._rows_of(pages) else None
+
+    def _rows_of(self, pages: int) -> int:
+        """New chats on so many pages."""
+        return max(1, pages * (self.page_size - 1))
+
+    def _ends_to_come(self) -> Sequence[int]:
+        return self._expected.ends[bisect_right(self._expected.ends, self._closed) :]
+
+    def _close(self, end: int) -> None:
+        self._add(bisect_left(self._created, end))
+        self._hand_on(from_epoch(end), ends_window=False)
+        is_long = self._read - self._read_before >= self._rows_of(self._window_pages)
+        if end in self._expected.window_ends or (is_long and not self._ends_to_come()):
+            self._end_window()
+
+    def _add(self, count: int) -> None:
+        """Add the first chats that wait to the part."""
+        if count:
+            self._last_added = self.source.identify(self._waiting[count - 1])
+        self.content.add(self._waiting[:count], self._created[:count], self._received)
+        del self._waiting[:count], self._created[:count]
+        self._rows += count
+
+    def _hand_on(self, end: datetime, *, ends_window: bool) -> None:
+        window = Window(from_epoch(self._closed), end)
+        self.results.append(Part(window, self._rows, self.content, ends_window))
+        self._closed = to_epoch(end)
+        self._read += self._rows
+        self._last = self._last_added
+        self._begin_part()
+
+    def _end_window(self) -> None:
+        """Have the end of what was handed on looked at before anything else is."""
+        window = Window(from_epoch(self._begin), from_epoch(self._closed))
+        read = self._read - self._read_before
+        if self._have_moved:  # then nobody knows where chats without a time belong
+            read = max(0, read - self._undated)
+        self.results.append(WindowEnd(self.api, self.source, window, read, self._last))
+        self._begin, self._read_before = self._closed, self._read
+        self._window_pages = min(2 * self._window_pages, self.source.window_pages)
+
+    # When chats have moved between two requests (M6)
+
+    def _mend(self, error: PagingError) -> None:
+        """Go on behind the last chat that is certain, or read the window in halves."""
+        self._have_moved = True
+        reached = self._created[-1] if self._created and self._is_ordered else self._closed
+        if reached > self._closed:
+            self._close(reached)
+            self.restart()
+        elif self._closed > to_epoch(self.window.start):
+            self._leave()
+        else:
+            self._split(error)
+
+    def _leave(self) -> None:
+        """Go on with a filter that begins where the last part ends."""
+        if self._closed > self._begin:
+            self._end_window()
+        rows = max(0, self._expected.rows - self._read)
+        expected = replace(self._expected, rows=rows)
+        window = Window(from_epoch(self._closed), self.window.end)
+        self.replace_by(self._another(window, expected))
+
+    def _split(self, error: PagingError) -> None:
+        fits_a_page = self.paginator.rows_seen < self.page_size
+        parts = None if fits_a_page or isinstance(error, PageRepeated) else self._halves()
         if parts is None:
             self.replace_by(SettlingChatWindow(self.api, self.source, self.window))
-            return
-        self.replace_by(
-            *(ChatWindow(self.api, self.source, part, self._pages_target) for part in parts)
-        )
+        else:
+            self.replace_by(*map(self._another, parts))
+
+    def _another(self, window: Window, expected: Expected | None = None) -> ChatWindow:
+        moved = self._have_moved
+        return ChatWindow(self.api, self.source, window, expected, have_moved=moved)
 
     def _halves(self) -> tuple[Window, Window] | None:
-        dates = sorted(self._dates)
-        by_chats = self.window.cut(dates[len(dates) // 2]) if dates else None
+        marks = sorted(self._marks)
+        by_chats = self.window.cut(from_epoch(marks[len(marks) // 2])) if marks else None
         span = self.window.end - self.window.start
         return by_chats or self.window.cut(self.window.start + span / 2)
-
-
-class SettlingChatWindow(ChatReader):
-    """Reads a window again and again until a whole pass brings nothing new.
-
-    For chats without a stable order that cannot be told apart by time: many created in
-    the same second, or an order that changes with every request (M6).
-    """
-
-    overlap = False
-
-    def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
-        self._pool: dict[str, Row] = {}
-        self._new_in_pass = self._passes = self._repeated = 0
-        super().__init__(api, source, window)
-
-    def accept(self, page: ChatPage) -> None:
-        """Use the page at the current offset."""
-        try:
-            self.paginator.advance(page)  # type: ignore[arg-type]
-        except PageRepeated:
-            self._page_repeated()
-            return
-        self.checked_dates(page.rows)
-        self._new_in_pass += len(set(page.ids) - set(self._pool))
-        self._pool.update(zip(page.ids, page.rows, strict=True))
-        if self.paginator.finished:
-            self._end_pass(page.received)
-
-    def _end_pass(self, received: datetime) -> None:
-        counted = self.paginator.rows_seen
-        if not self._new_in_pass and len(self._pool) >= counted:
-            rows = list(self._pool.values())
-            self.content.add(rows, received)
-            self.rows = len(rows)
-            self.finished = True
-            return
-        self._next_pass()
-
-    def _next_pass(self) -> None:
-        self._passes += 1
-        self._new_in_pass = 0
-        if self._passes >= MAX_PASSES:
-            msg = (
-                f"The chats of {self.window} came in another order each of "
-                f"{MAX_PASSES} times, so that some may be missing. Run again at a "
-                "quieter time, or raise medchat_page_size."
-            )
-            raise VendorError(msg)
-        self.restart()
-
-    def _page_repeated(self) -> None:
-        self._repeated += 1
-        if self._repeated >= MAX_REPEATED:
-            msg = (
-                f"MedChat sent the same chats of {self.window} for every $skip: it "
-                "ignores $skip, so what follows the first page cannot be read."
-            )
-            raise VendorError(msg)
-        self._next_pass()

@@ -32,7 +32,7 @@ class CountsWindow(WindowReader["Row"]):
     def wanted(self, room: int) -> list[Request]:
         """Requests for the days that have not been asked for."""
         keys, self._to_ask = self._to_ask[:room], self._to_ask[room:]
-        return [Request(self._api.ask_count(*key), key) for key in keys]
+        return [Request(self, self._api.ask_count(*key), key) for key in keys]
 
     def fetch(self, request: Request) -> Row:
         """Get one day's counts; runs in a worker."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import typing as t
 from dataclasses import dataclass
 from datetime import timedelta
@@ -67,7 +68,13 @@ class PagedMessages(PagedReader[MessagePage]):
         self.received: datetime | None = None
         self._readings = self._known = self._in_vain = self._repeated = 0
         self.log = logging.getLogger("tap-medchat-swell.swell_messages")
+        self._held_bytes = 0
         self._restart()
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory the messages take that wait to be written."""
+        return self._held_bytes
 
     def _restart(self) -> None:
         self.paginator = PageLinksPaginator(self._api.page_size)
@@ -76,9 +83,9 @@ class PagedMessages(PagedReader[MessagePage]):
     def check(self, rows: list[Row]) -> None:
         """Raise VendorError where rows were never asked for."""
 
-    def pages_ahead(self, room: int) -> int:
-        """All that the first page announced, as far as there is room."""
-        return room + len(self._asked)
+    def pages_ahead(self) -> float:
+        """All that the first page announced."""
+        return math.inf
 
     def fetch(self, request: Request) -> MessagePage:
         """Get one page; runs in a worker."""
@@ -101,7 +108,9 @@ class PagedMessages(PagedReader[MessagePage]):
         }
         items = self._pack(list(rows.values()))
         self.items.update(zip(rows, items, strict=True))
-        self.held_bytes += sum(len(item) * (1 if isinstance(item, bytes) else 50) for item in items)
+        self._held_bytes += sum(
+            len(item) * (1 if isinstance(item, bytes) else 50) for item in items
+        )
         if self.paginator.finished:
             self._finish()
 

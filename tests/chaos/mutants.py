@@ -71,6 +71,12 @@ MUTANTS = (
         "        first = end + timedelta(days=1)\n",
     ),
     Mutant(
+        "window_end_not_looked_at",
+        "medchat/settling.py",
+        "        elif list(page.ids) in ([], [self._last]):\n",
+        "        elif True:\n",
+    ),
+    Mutant(
         "seam_check_off",
         "pagination.py",
         "            raise SeamBroken\n",

@@ -24,9 +24,11 @@ from .target import Target
 if t.TYPE_CHECKING:
     from pathlib import Path
 
+    from medchat_swell_sandbox.request_log import RequestRecord
     from typing_extensions import Self
 
 MOST_QUIET_RUNS = 3
+QUIET_FOR = 0.02  # seconds
 SETTLES_IN = 30.0  # seconds; it takes milliseconds where the machine is free
 QUIET = RunPlan()
 FEW_CHANGES = ("add_message", "change_chat", "add_backdated_chat", "change_swell_message")
@@ -85,6 +87,10 @@ class Stage:
                 if not metadata["breadcrumb"]:
                     metadata["metadata"]["selected"] = wanted
         return catalog
+
+
+def _is_long_done(request: RequestRecord) -> bool:
+    return request.ended is not None and time.monotonic() - request.ended > QUIET_FOR
 
 
 @dataclass
@@ -199,9 +205,12 @@ class Story:
             self.promise.check(self._facets(), tick, given, self.target)
 
     def _settle(self) -> None:
-        """Wait for what a killed run has asked: it is not the next one's."""
+        """Wait for what a killed run has asked: it is not the next one's.
+
+        And a moment longer: its last requests may not have reached the sandbox yet.
+        """
         deadline = time.monotonic() + SETTLES_IN
-        while any(request.ended is None for request in self.sandbox.requests):
+        while not all(_is_long_done(request) for request in self.sandbox.requests):
             assert time.monotonic() < deadline, "a request of the run before never ended"
             time.sleep(0.002)
 

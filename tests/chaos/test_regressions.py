@@ -66,6 +66,27 @@ FOUND: dict[str, Schedule] = {
             for at in (9, 4, 12, 5)
         ),
     ),
+    # By chance a page of chats in no order looks ordered, above all where some have no time.
+    "no_order_that_looks_like_one": Schedule(
+        seed=3234,
+        chats=120,
+        messages_per_chat=2,
+        days=24,
+        vendors="medchat",
+        settings=SMALL,
+        quirks=(("medchat_order", "unstable"), ("medchat_chat_date_null_every", 3)),
+        runs=(RunPlan(),),
+    ),
+    # Chats without any time seemed so dense that endless pages were asked for.
+    "no_chat_has_a_time": Schedule(
+        seed=9039,
+        chats=109,
+        days=90,
+        vendors="medchat",
+        settings=SMALL,
+        quirks=(("medchat_chat_date_null_every", 1),),
+        runs=(RunPlan(during=((40, "add_backdated_chat"),)),),
+    ),
     # One 204 among good answers is trouble, not the absence of chats.
     "a_passing_204_is_not_no_chats": Schedule(
         seed=12,

@@ -1,0 +1,119 @@
+"""Readings of chats where offsets cannot be relied on (M6)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from tap_medchat_swell.errors import VendorError
+from tap_medchat_swell.medchat.reader import ChatReader, Part
+from tap_medchat_swell.pagination import PageRepeated
+
+if t.TYPE_CHECKING:
+    from datetime import datetime
+
+    from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
+    from tap_medchat_swell.medchat.reader import Source
+    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.windows import Window
+
+MAX_PASSES = 20
+MAX_REPEATED = 3
+
+
+class SettlingChatWindow(ChatReader):
+    """Reads a window again and again until a whole pass brings nothing new.
+
+    For chats without a stable order that cannot be told apart by time: many created in
+    the same second, or an order that changes with every request (M6).
+    """
+
+    overlap = False
+
+    def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
+        self._pool: dict[str, tuple[Row, int | None]] = {}
+        self._new_in_pass = self._passes = self._repeated = 0
+        super().__init__(api, source, window)
+
+    def accept(self, page: ChatPage) -> None:
+        """Use the page at the current offset."""
+        try:
+            self.paginator.advance(page)  # type: ignore[arg-type]
+        except PageRepeated:
+            self._page_repeated()
+            return
+        known = len(self._pool)
+        created = self.seconds(page.rows)
+        self._pool.update(zip(page.ids, zip(page.rows, created, strict=True), strict=True))
+        self._new_in_pass += len(self._pool) - known
+        if not self.paginator.finished:
+            return
+        if self._new_in_pass or len(self._pool) < self.paginator.rows_seen:
+            self._next_pass()
+        else:
+            self.hand_on(self.window, page.received)
+
+    def hand_on(self, window: Window | None, received: datetime) -> None:
+        """Hand on what has been gathered, and finish."""
+        content = self.source.new_content()
+        for row, created in self._pool.values():
+            content.add([row], [created], received)
+        self.results.append(Part(window, len(self._pool), content, ends_window=True))
+        self.finished = True
+
+    def _next_pass(self) -> None:
+        self._passes += 1
+        self._new_in_pass = 0
+        if self._passes >= MAX_PASSES:
+            msg = (
+                f"The chats of {self.window} came in another order each of "
+                f"{MAX_PASSES} times, so that some may be missing. Run again at a "
+                "quieter time, or raise medchat_page_size."
+            )
+            raise VendorError(msg)
+        self.restart()
+
+    def _page_repeated(self) -> None:
+        self._repeated += 1
+        if self._repeated >= MAX_REPEATED:
+            msg = (
+                f"MedChat sent the same chats of {self.window} for every $skip: it "
+                "ignores $skip, so what follows the first page cannot be read."
+            )
+            raise VendorError(msg)
+        self._next_pass()
+
+
+class WindowEnd(SettlingChatWindow):
+    """Makes sure that a window holds no more than the `read` chats that were handed on.
+
+    One page from the last of them on tells. Where there is another chat, they do not come
+    in the order of their creation, or came in meanwhile: then all of them are handed on.
+    """
+
+    def __init__(
+        self, api: MedChatApi, source: Source, window: Window, read: int, last: str | None
+    ) -> None:
+        self._read = read
+        self._last = last
+        self._has_more = False
+        super().__init__(api, source, window)
+
+    @property
+    def first_row(self) -> int:
+        """The last chat, and where there are more, the first."""
+        return 0 if self._has_more else max(0, self._read - 1)
+
+    def accept(self, page: ChatPage) -> None:
+        """Use the page at the current offset."""
+        if self._has_more:
+            super().accept(page)
+        elif list(page.ids) in ([], [self._last]):
+            self.hand_on(None, page.received)
+        else:
+            self._has_more = True
+            self.restart()
+
+    def hand_on(self, window: Window | None, received: datetime) -> None:
+        """Hand on what has been gathered: what was handed on before may be among it."""
+        del window
+        super().hand_on(None, received)
