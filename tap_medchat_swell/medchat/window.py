@@ -48,6 +48,34 @@ class Expected:
     window_ends: Sequence[int] = ()
 
 
+class Pace:
+    """How densely chats come, learned page by page."""
+
+    def __init__(self) -> None:
+        self._ends: list[int] = []  # of pages, after the beginning of the first one
+        self._rows = 0
+
+    def note(self, created: Sequence[int]) -> None:
+        """Learn from a page's new chats."""
+        if created:
+            self._ends += created[-1:] if self._ends else [created[0], created[-1]]
+            self._rows += len(created)
+
+    def chats_until(self, end: int, known_until: int) -> float:
+        """Chats to expect behind what was read and known, by the later half of what was read."""
+        if not self._ends:
+            return 0
+        pages = len(self._ends) - 1
+        rows = self._rows * (pages - pages // 2) / pages
+        seconds = self._ends[-1] - self._ends[pages // 2]
+        return max(0, end - max(self._ends[-1], known_until)) * rows / max(1, seconds)
+
+    @property
+    def middle(self) -> int | None:
+        """An instant with about as many chats before as after it."""
+        return sorted(self._ends)[len(self._ends) // 2] if self._ends else None
+
+
 class ChatWindow(ChatReader):
     """Reads the chats created in a window by pages that overlap by one chat.
 
@@ -90,14 +118,13 @@ class ChatWindow(ChatReader):
     def restart(self) -> None:
         """Begin again behind the last part."""
         super().restart()
-        self._first_row = self.first_row
         self._last_added = self._last
         self._begin_part()
         self._is_ordered = True
         # Chats that may yet belong to either side of a part's end.
         self._waiting: list[Row] = []
         self._created: list[int] = []
-        self._marks: list[int] = []  # when the first page's first and each page's last were created
+        self._pace = Pace()
 
     def _begin_part(self) -> None:
         self.content = self.source.new_content()
@@ -117,18 +144,9 @@ class ChatWindow(ChatReader):
 
     def pages_ahead(self) -> float:
         """The pages that are likely to come: as last time, then as densely as lately."""
-        missing: float = max(0, self._expected.rows - self.paginator.rows_seen)
-        if self._marks:
-            unknown = to_epoch(self.window.end) - max(self._marks[-1], self._expected.end)
-            missing += max(0, unknown) * self._density()
-        return math.ceil(missing / self._rows_of(1))
-
-    def _density(self) -> float:
-        """Chats per second, in the later half of what has been read."""
-        pages = len(self._marks) - 1
-        rows = (self.paginator.rows_seen - self._first_row) / pages
-        seconds = self._marks[-1] - self._marks[pages // 2]
-        return rows * (pages - pages // 2) / max(1, seconds)
+        missing = max(0, self._expected.rows - self.paginator.rows_seen)
+        new = self._pace.chats_until(to_epoch(self.window.end), self._expected.end)
+        return math.ceil((missing + new) / self._rows_of(1))
 
     # Using pages
 
@@ -170,7 +188,7 @@ class ChatWindow(ChatReader):
     def _take(self, rows: list[Row], created: list[int]) -> None:
         self._waiting += rows
         self._created += created
-        self._marks += created[-1:] if self._marks else created[:1] + created[-1:]
+        self._pace.note(created)
         if self._created and self._is_ordered:
             self._is_ordered = (
                 self._created[0] >= self._closed and sorted(self._created) == self._created
@@ -271,7 +289,7 @@ class ChatWindow(ChatReader):
         return ChatWindow(self.api, self.source, window, expected, have_moved=moved)
 
     def _halves(self) -> tuple[Window, Window] | None:
-        marks = sorted(self._marks)
-        by_chats = self.window.cut(from_epoch(marks[len(marks) // 2])) if marks else None
+        middle = self._pace.middle
+        by_chats = None if middle is None else self.window.cut(from_epoch(middle))
         span = self.window.end - self.window.start
         return by_chats or self.window.cut(self.window.start + span / 2)

@@ -38,11 +38,12 @@ MUTANTS = (
     Mutant(
         "medchat_bookmark_before_window",
         "medchat/sweep.py",
-        "        if any(share.known.ranges for share in self.shares):\n",
+        "        self._announce(self._next_end())\n",
         "        for p in self._progress:\n"
         "            p.ranges.append(Range(to_epoch(p.end), to_epoch(self._end), 0, 0))\n"
         "            p.kept = len(p.ranges)\n"
-        "        if True:\n",
+        "        self._bookmark()\n"
+        "        self._leader.write_state()\n",
     ),
     Mutant(
         "swell_bookmark_before_window",
@@ -55,7 +56,7 @@ MUTANTS = (
     Mutant(
         "medchat_short_page_is_the_end",
         "pagination.py",
-        "        return bool(fresh)\n",
+        "        return bool(fresh) or (self.count == 1 and bool(ids))\n",
         "        return bool(fresh) and len(ids) >= self.page_size\n",
     ),
     Mutant(
