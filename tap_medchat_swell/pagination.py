@@ -14,7 +14,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-MOST_WITHOUT_NEW = 3  # pages in a row, in an order that changes from page to page
+# Pages in a row without anything new: in an order that changes from page to page, or
+# filled with copies of one message, as Swell may send it once per location.
+MOST_WITHOUT_NEW = 10
 
 
 class PagingError(Exception):
@@ -124,7 +126,8 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
 
     Links are hints and never followed (W8). An empty page ends always. Where hints
     contradict each other, or a full page has but one that says stop, one more page is
-    asked for, and again after it as long as there is something new. The first page
+    asked for, and again after it as long as there is something new. Without any hint,
+    only an empty page or many pages without anything new are the end. The first page
     once more in place of a later one raises PageRepeated.
     """
 
@@ -161,13 +164,13 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
 
     def _goes_on(self, page: HintedPage) -> bool:
         hints = self._hints(page)
-        if hints and all(hints):
+        if all(hints):  # also where there are none
             self._known_last = page.last_page or 1
             return self._without_new < MOST_WITHOUT_NEW
         if self._without_new:
             return False
         is_full = len(page.ids) >= self._page_size
-        return any(hints) or not hints or (len(hints) == 1 and is_full)
+        return any(hints) or (len(hints) == 1 and is_full)
 
     def _hints(self, page: HintedPage) -> list[bool]:
         """For each hint that the page gives, whether it says that there is more."""

@@ -62,7 +62,7 @@ MUTANTS = (
     Mutant(
         "swell_first_hint_is_the_end",
         "pagination.py",
-        "return any(hints) or not hints or (len(hints) == 1 and is_full)",
+        "return any(hints) or (len(hints) == 1 and is_full)",
         "return bool(hints) and all(hints)",
     ),
     Mutant(

@@ -87,6 +87,22 @@ FOUND: dict[str, Schedule] = {
         quirks=(("medchat_chat_date_null_every", 1),),
         runs=(RunPlan(during=((40, "add_backdated_chat"),)),),
     ),
+    # A page of copies of one message, and no hint about more, passed for the end.
+    "copies_fill_a_page": Schedule(
+        seed=91,
+        chats=0,
+        swell_messages=106,
+        days=1,
+        vendors="swell",
+        settings=SMALL,
+        quirks=(
+            ("swell_repeat_across_locations", True),
+            ("swell_per_page_clamp", 2),
+            ("swell_meta", "absent"),
+            ("swell_links", "absent"),
+        ),
+        runs=(RunPlan(),),
+    ),
     # One 204 among good answers is trouble, not the absence of chats.
     "a_passing_204_is_not_no_chats": Schedule(
         seed=12,
