@@ -24,7 +24,7 @@ NOTES = """\
 - Output goes to files, and is read and compared id by id with what the sandbox holds
   after the run.
 - *Plain SDK tap* is `candidates/plain_tap.py`: what the SDK's template leads to, though
-  kinder than usual (no request per chat, no state per chat).
+  kinder than usual: no request per chat, and one bookmark for the messages of all chats.
 - dlt runs `parallelized` with 16 workers, Airbyte with 16 at once. dlt's extract step
   leaves messages inside their chats, where all others write records of their own: less
   work. As Airbyte's streams share no answers, it asks MedChat twice. dlt reads MedChat
