@@ -1,10 +1,11 @@
 """Which of the chats and messages that are read again have to be written again.
 
 MedChat shows no change marker, so every sweep reads all chats (M7, M8). Writing them
-all each night would repeat the history. So for each window a sum over its records is
-kept in the bookmark. Where the sum over what was there before is the same as last time,
-only what is newer is written; where it differs, by a changed status, a late or backdated
-message or a new column, the whole window is. No clock has to be trusted for that.
+all each night would repeat the history. So for each part of a window a sum over its
+records is kept in the bookmark. Where the sum over what was there before is the same as
+last time, only what is newer is written; where it differs, by a changed status, a late
+or backdated message or a new column, the whole part is. No clock has to be trusted for
+that.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Known:
 
 
 class Changes:
-    """One stream's records of one window: collects them, then tells what to write."""
+    """One stream's records of one part: collects them, then tells what to write."""
 
     def __init__(self, known: Known, cut: str) -> None:
         self._known = known
@@ -82,7 +83,7 @@ class Changes:
             self._sums[place] = (self._sums.get(place, 0) + mark) % MODULUS
 
     def to_write(self, start: int, end: int) -> list[Item]:
-        """The records to write, given the window's bounds in epoch seconds."""
+        """The records to write, given the part's bounds in epoch seconds."""
         same = {
             place
             for place, known in enumerate(self._known.ranges)

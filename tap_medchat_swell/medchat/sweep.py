@@ -35,8 +35,8 @@ if t.TYPE_CHECKING:
 CLOCK_SKEW = timedelta(minutes=5)
 
 
-class WindowContent:
-    """The records of one window, per stream, on their way to being written."""
+class PartContent:
+    """The records of one part, per stream, on their way to being written."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
@@ -58,7 +58,7 @@ class WindowContent:
                     self.size += len(encoded)
 
     def write(self, begin: int, end: int) -> list[int]:
-        """Write what has to be written of a window (epoch); its sums, one per stream."""
+        """Write what has to be written of a part (epoch); its sums, one per stream."""
         for share, changes in zip(self._sweep.shares, self._changes, strict=True):
             share.stream.write(changes.to_write(begin, end), self._received or now())
         return [changes.digest for changes in self._changes]
@@ -146,7 +146,7 @@ class Sweep:
         return start, start
 
     def _beginning_of_range(self, instant: datetime) -> datetime:
-        """The beginning of the last sweep's window that an instant lies in."""
+        """The beginning of the last sweep's part that an instant lies in."""
         starts = (from_epoch(known.start) for known in self.shares[0].known.ranges)
         earlier = [start for start in starts if start <= instant]
         return max(earlier, default=instant.replace(microsecond=0))
@@ -207,15 +207,15 @@ class Sweep:
         """The chat's CreatedDateTime as it came."""
         return self.chats.created(row)
 
-    def new_content(self) -> WindowContent:
-        """An empty place for a window's chats."""
-        return WindowContent(self)
+    def new_content(self) -> PartContent:
+        """An empty place for a part's chats."""
+        return PartContent(self)
 
     # Finishing
 
     def _write(self, part: Part) -> None:
         """Write a part, and bookmark the window that it ends."""
-        content = t.cast("WindowContent", part.content)
+        content = t.cast("PartContent", part.content)
         self._rows += part.rows
         if part.window is None:
             content.write(0, 0)
@@ -231,7 +231,7 @@ class Sweep:
         if self._progress[0].end < self._end:  # else the sweep's own STATE comes next
             self._leader.write_state()
 
-    def _write_range(self, window: Window, rows: int, content: WindowContent) -> None:
+    def _write_range(self, window: Window, rows: int, content: PartContent) -> None:
         begin, end = to_epoch(window.start), to_epoch(window.end)
         self._announce(end)
         digests = content.write(begin, end)
