@@ -284,7 +284,7 @@ class Sweep:
                 "No chats at all: check medchat_org_id and start_date if there should be."
             )
         self._leader.logger.info(
-            "Sweep finished: %d chats in %d windows, %d requests.",
+            "Sweep finished: %d chats in %d parts, %d requests.",
             self._rows,
             len(self._progress[0].ranges),
             self._api.client.requests_sent,
