@@ -11,7 +11,7 @@ import typing as t
 from singer_sdk.pagination import BaseAPIPaginator
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 # Pages in a row without anything new: in an order that changes from page to page, or
@@ -63,6 +63,10 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
         self._last = first
         self._shared = 0 if first is None else 1
         self._length = self._usual_length = 0
+
+    def forget(self, but: Iterable[t.Any]) -> None:
+        """Forget the ids of rows that can be told from later ones otherwise."""
+        self._seen = set(but)
 
     def new_rows(self, page: Ids) -> slice:
         """Which rows of the page at the current offset have not been there before."""

@@ -42,7 +42,7 @@ def by_date(rows: list[Row]) -> list[Row]:
 
 
 def true_date(row: Row) -> datetime:
-    date = parse_timestamp(row.get("true", row["created"]))
+    date = parse_timestamp(str(row.get("true", row["created"])))
     assert date
     return date
 

@@ -86,6 +86,8 @@ class Sweep:
         self._progress = resumed or self._fresh()
         self._unsure = self._distrust(to_epoch(resumed[0].end) if resumed else 0)
         self._proven_before = bool(resumed) and any(r.rows for r in self._progress[0].ranges)
+        # The few chats of the last days may well have none of something.
+        self._proven_before |= self._progress[0].start > self._progress[0].covers
         self._window_ends = self._ends(self.window_pages)
         self.cut = format_timestamp(self._progress[0].started)
         self._rows = 0

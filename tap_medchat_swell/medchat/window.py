@@ -189,16 +189,18 @@ class ChatWindow(ChatReader):
         self._waiting += rows
         self._created += created
         self._pace.note(created)
-        if self._created and self._is_ordered:
-            self._is_ordered = (
-                self._created[0] >= self._closed and sorted(self._created) == self._created
-            )
+        ordered = sorted(self._created)
+        if self._created != ordered or (ordered and ordered[0] < self._closed):
+            self._is_ordered = False
+            self._have_moved = True
 
     # Handing on
 
     def _close_parts(self) -> None:
         while (end := self._due()) is not None:
             self._close(end)
+            # Memory: what is older than its neighbours gives itself away.
+            self.paginator.forget(but=map(self.source.identify, self._waiting))
         if self._created:
             self._add(bisect_left(self._created, self._created[-1]))
 

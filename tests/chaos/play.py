@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
     from typing_extensions import Self
 
 MOST_QUIET_RUNS = 3
-QUIET_FOR = 0.02  # seconds
+QUIET_FOR = 0.1  # seconds
 SETTLES_IN = 30.0  # seconds; it takes milliseconds where the machine is free
 QUIET = RunPlan()
 FEW_CHANGES = ("add_message", "change_chat", "add_backdated_chat", "change_swell_message")
@@ -89,8 +89,8 @@ class Stage:
         return catalog
 
 
-def _is_long_done(request: RequestRecord) -> bool:
-    return request.ended is not None and time.monotonic() - request.ended > QUIET_FOR
+def _is_done(request: RequestRecord, seconds_ago: float) -> bool:
+    return request.ended is not None and time.monotonic() - request.ended > seconds_ago
 
 
 @dataclass
@@ -210,7 +210,8 @@ class Story:
         And a moment longer: its last requests may not have reached the sandbox yet.
         """
         deadline = time.monotonic() + SETTLES_IN
-        while not all(_is_long_done(request) for request in self.sandbox.requests):
+        quiet_for = QUIET_FOR if self.runs and self.runs[-1].code else 0
+        while not all(_is_done(request, quiet_for) for request in self.sandbox.requests):
             assert time.monotonic() < deadline, "a request of the run before never ended"
             time.sleep(0.002)
 
