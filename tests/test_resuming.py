@@ -7,7 +7,7 @@ import typing as t
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from medchat_swell_sandbox import Dataset, Sandbox
+from medchat_swell_sandbox import Dataset, Quirks, Sandbox
 from tap_runs import DEFAULT_STREAMS, STREAMS, Json, Run, assert_whole, discover, only, select, sync
 
 Config = dict[str, t.Any]
@@ -289,6 +289,20 @@ def test_windows_stay_small_where_chats_become_denser() -> None:
         assert_whole(run, sandbox, "sms_chats", "sms_messages")
     windows = run.bookmark("sms_chats")["finished"]["windows"]
     assert max(rows for _, rows, _ in windows) <= 2 * pages * size
+
+
+def test_few_chats_of_a_lookback_do_not_prove_that_a_scope_is_missing(
+    sandbox: Sandbox, config: Config, state: Json
+) -> None:
+    sandbox.quirks = Quirks(medchat_expanded_empty="omitted")
+    for chat in list(sandbox.dataset.chats.values()):
+        chat.messages.clear()
+
+    bounded = sync({**config, "medchat_lookback_days": 0, "swell_api_token": ""}, state)
+    unbounded = sync({**config, "swell_api_token": ""}, state)
+
+    assert (bounded.code, unbounded.code) == (0, 1)
+    assert "MedChat left Messages out of all" in unbounded.log
 
 
 def test_lookback_bounds_the_sweep_and_says_so(
