@@ -260,8 +260,25 @@ def test_a_filter_of_its_own_follows_where_offsets_become_large(
     rows = chats(300)
     server = Server(rows)
 
-    parts = read(server, workers=4)
+    parts = read(server)
 
     assert ids(parts) == [row["id"] for row in rows]
     check_bookmarks(parts, rows)
-    assert max(skip for _, skip in server.asked) < 200
+    assert max(skip for _, skip in server.asked) < 150
+
+
+def test_a_page_that_is_late_bounds_what_is_read_ahead() -> None:
+    """Memory: the pages behind it only wait."""
+    server = Server(chats(600))
+    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), Window(START, END))
+    for request in reader.wanted(1):
+        reader.take(request, reader.fetch(request))
+    late, *others = reader.wanted(8)
+    while others:
+        for request in others:
+            reader.take(request, reader.fetch(request))
+        others = reader.wanted(8)
+
+    assert len(server.asked) < 40
+    reader.take(late, reader.fetch(late))
+    assert reader.wanted(8)

@@ -32,6 +32,7 @@ if t.TYPE_CHECKING:
 
 PART_PAGES = 10  # pages whose chats are held until they can be written, and summed up
 FIRST_WINDOW = 2  # pages: even a short history can be resumed in its middle
+MAX_WAITING = 20  # pages that have come while one before them has not
 MAX_OFFSET = 50_000  # chats: large offsets cost databases time
 
 
@@ -144,6 +145,8 @@ class ChatWindow(ChatReader):
 
     def pages_ahead(self) -> float:
         """The pages that are likely to come: as last time, then as densely as lately."""
+        if len(self._arrived) >= MAX_WAITING:
+            return 1
         missing = max(0, self._expected.rows - self.paginator.rows_seen)
         new = self._pace.chats_until(to_epoch(self.window.end), self._expected.end)
         return math.ceil((missing + new) / self._rows_of(1))
