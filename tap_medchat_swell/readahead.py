@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 
     from tap_medchat_swell.client import Ask
 
-MAX_HELD_BYTES = 11 << 20  # some three of MedChat's windows
+MAX_HELD_BYTES = 11 << 20  # some three parts of MedChat's windows
 WINDOWS_AHEAD = 2  # times the number of workers
 SPARE = 2  # requests that lie ready, for workers to take at once
 TICK = 0.25

@@ -38,7 +38,6 @@ class Chat:
     """
 
     id: str
-    created: t.Any
     row: Row
     collections: dict[str, list[t.Any] | None]
     cut_short: frozenset[str]
@@ -83,7 +82,7 @@ class ChatEntity:
                 found[expand] = [value]
             else:
                 raise wrong_shape(MEDCHAT, f"{expand} that is no list").error
-        return Chat(chat_id, self._created.value(row), row, found, frozenset(cut_short))
+        return Chat(chat_id, row, found, frozenset(cut_short))
 
     def _keys_of_children(self, row: Row) -> list[tuple[str, str, bool]]:
         """The row's keys that belong to collections, and whether each is a nextLink."""

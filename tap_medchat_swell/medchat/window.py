@@ -168,10 +168,9 @@ class ChatWindow(ChatReader):
         self._take(page.rows[fresh], created[fresh])
         if self._is_ordered:
             self._close_parts()
-        else:
+        if self.paginator.finished or not self._is_ordered:
             self._add(len(self._waiting))
         if self.paginator.finished:
-            self._add(len(self._waiting))
             self._hand_on(self.window.end, ends_window=not self._have_moved)
             if self._have_moved:
                 self._end_window()
