@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from tap_medchat_swell.tap import TapMedchatSwell
+import gc
 
 
 def main() -> None:
     """Run the command line."""
+    # Imports leave no garbage, and looking for it takes a sixth of their time.
+    gc.disable()
+    from tap_medchat_swell.tap import TapMedchatSwell  # noqa: PLC0415 - only then
+
     TapMedchatSwell.cli()
 
 

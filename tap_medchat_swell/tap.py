@@ -189,6 +189,7 @@ class TapMedchatSwell(Tap):
         # What the imports have left behind lives as long as the run: without this the
         # garbage collector walks through it again and again.
         gc.freeze()
+        gc.enable()
         gc.set_threshold(20_000)  # records are many, and never refer to each other in circles
         try:
             self.check_stop()
