@@ -107,26 +107,23 @@ class SwellMessages(SwellStream):
                     "safely."
                 )
                 raise VendorError(msg)
-            self._write_new(window, recent[1])
+            self._write(window)
             recent = [recent[1], window.ids]
             frontier.move(window.window.last)
             if self.has_enough:
                 return
 
     def _plan(self, first: date, last: date, api: SwellApi) -> Iterator[WindowReader[t.Any]]:
-        """A reader per window, which knows what the one before it has read so far."""
+        """A reader per window, which leaves out what the one before it has read."""
         today = now().date()
         shared = (api, self.pack_rows, self._created.value, Trust())
-        before: set[int] = set()
+        before: MessageWindow | None = None
         for window in plan_days(first, last, self.options.swell_window_days):
-            reader = MessageWindow(window, first, today, *shared, before)
-            before = reader.ids
-            yield reader
+            before = MessageWindow(window, first, today, *shared, before)
+            yield before
 
-    def _write_new(self, reader: PagedMessages, written: set[int]) -> None:
-        """Write a window's messages but those of the day shared with the one before."""
-        items = [item for number, item in reader.items.items() if number not in written]
-        self.write(items, reader.received or now())
+    def _write(self, reader: PagedMessages) -> None:
+        self.write(reader.take_messages(), reader.received or now())
         self.logger.debug("%s: %d.", reader, len(reader.ids))
 
     def _read_changes(self, frontier: DayFrontier, api: SwellApi, workers: Workers) -> None:
@@ -148,7 +145,7 @@ class SwellMessages(SwellStream):
                     "the last swell_lookback_days only."
                 )
             else:
-                self._write_new(updated, set())
+                self._write(updated)
 
     def pack_rows(self, rows: list[Row]) -> list[t.Any]:
         """Records out of Swell's rows, ready to be written."""

@@ -16,7 +16,7 @@ from tap_medchat_swell.timestamps import parse_timestamp
 from tap_medchat_swell.windows import DayWindow
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable
     from datetime import date, datetime
 
     from tap_medchat_swell.client import Ask
@@ -30,6 +30,7 @@ MAX_READINGS = 50
 MAX_IN_VAIN = 8  # readings that bring nothing new
 MAX_REPEATED = 3
 FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
+ROW_BYTES = 3000  # a row of Swell's in memory
 OPEN_DAYS = 2  # how far back Swell may refuse a to_date as not there yet
 
 
@@ -43,8 +44,8 @@ class Trust:
 class PagedMessages(PagedReader[MessagePage]):
     """Reads all pages of one question for messages.
 
-    When finished, `ids` are those of its messages, and `items` holds the messages by id,
-    save for those that are among `before`: the window before has them, too.
+    When finished, `ids` are those of its messages. What `before`, the reading of the
+    window before, has as well is no message of this one.
     """
 
     paginator: PageLinksPaginator
@@ -55,7 +56,7 @@ class PagedMessages(PagedReader[MessagePage]):
         pack: Callable[[list[Row]], list[Item]],
         created: Callable[[Row], t.Any],
         trust: Trust,
-        before: Container[int] = (),
+        before: PagedMessages | None = None,
     ) -> None:
         super().__init__()
         self._before = before
@@ -64,17 +65,25 @@ class PagedMessages(PagedReader[MessagePage]):
         self._created = created
         self._trust = trust
         self.ids: set[int] = set()
-        self.items: dict[int, Item] = {}
+        self._rows: dict[int, Row] = {}
+        self._items: dict[int, Item] = {}
         self.received: datetime | None = None
         self._readings = self._known = self._in_vain = self._repeated = 0
         self.log = logging.getLogger("tap-medchat-swell.swell_messages")
-        self._held_bytes = 0
+        self._packed_bytes = 0
         self._restart()
 
     @property
     def held_bytes(self) -> int:
         """About how much memory the messages take that wait to be written."""
-        return self._held_bytes
+        return self._packed_bytes + ROW_BYTES * len(self._rows)
+
+    def take_messages(self) -> list[Item]:
+        """The messages, ready to be written, once the window before has been read."""
+        self._pack_rows()
+        self._before = None  # windows must not keep each other
+        items, self._items = self._items, {}
+        return list(items.values())
 
     def _restart(self) -> None:
         self.paginator = PageLinksPaginator(self._api.page_size)
@@ -101,18 +110,21 @@ class PagedMessages(PagedReader[MessagePage]):
             return
         self.received = self.received or page.received
         self.ids.update(page.ids)
-        rows = {
-            number: row
-            for number, row in zip(page.ids, page.rows, strict=True)
-            if number not in self._before
-        }
-        items = self._pack(list(rows.values()))
-        self.items.update(zip(rows, items, strict=True))
-        self._held_bytes += sum(
-            len(item) * (1 if isinstance(item, bytes) else 50) for item in items
-        )
+        self._rows.update(zip(page.ids, page.rows, strict=True))
+        if self._before is None or self._before.finished:
+            self._pack_rows()  # else some would be made ready only to be dropped
         if self.paginator.finished:
             self._finish()
+
+    def _pack_rows(self) -> None:
+        known = self._before.ids if self._before else ()
+        rows = {number: row for number, row in self._rows.items() if number not in known}
+        items = self._pack(list(rows.values()))
+        self._items.update(zip(rows, items, strict=True))
+        self._packed_bytes += sum(
+            len(item) if isinstance(item, bytes) else ROW_BYTES for item in items
+        )
+        self._rows = {}
 
     def _page_repeated(self) -> None:
         self._repeated += 1

@@ -1,0 +1,91 @@
+"""Swell's windows share a day, which must be neither written nor made ready twice."""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import date, datetime, timedelta, timezone
+
+import pytest
+
+from tap_medchat_swell.client import Ask
+from tap_medchat_swell.swell.api import MessagePage
+from tap_medchat_swell.swell.window import MessageWindow, Trust
+from tap_medchat_swell.windows import DayWindow
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_medchat_swell.rows import Row
+
+DAY = timedelta(days=1)
+FIRST = date(2024, 3, 1)
+SHARED = FIRST + 2 * DAY
+LAST = SHARED + 2 * DAY
+PAGE_SIZE = 4
+
+
+class Swell:
+    """Ten messages a day, their ids in the order of their creation."""
+
+    page_size = PAGE_SIZE
+
+    def ask_window(self, window: DayWindow, page: int) -> Ask:
+        return Ask(f"{window.first} {window.last} {page}", "")
+
+    def answer(self, ask: Ask) -> MessagePage:
+        first, last, page = ask.url.split()
+        days = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
+        start = (date.fromisoformat(first) - FIRST).days * 10
+        ids = list(range(start, start + days * 10))
+        end = int(page) * PAGE_SIZE
+        shown = ids[end - PAGE_SIZE : end]
+        rows = [{"id": number, "created_at": str(FIRST + number // 10 * DAY)} for number in shown]
+        received = datetime(2024, 4, 1, tzinfo=timezone.utc)
+        return MessagePage(rows, shown, end < len(ids), -(-len(ids) // PAGE_SIZE), None, received)
+
+
+class Windows:
+    """Two windows that share a day, and what has been made ready to be written."""
+
+    def __init__(self) -> None:
+        self.swell = Swell()
+        self.packed: list[int] = []
+        trust = Trust()
+        self.first = self._window(DayWindow(FIRST, SHARED), trust, None)
+        self.second = self._window(DayWindow(SHARED, LAST), trust, self.first)
+
+    def _window(self, days: DayWindow, trust: Trust, before: MessageWindow | None) -> MessageWindow:
+        created: Callable[[Row], t.Any] = lambda row: row["created_at"]  # noqa: E731
+        return MessageWindow(days, FIRST, LAST, self.swell, self._pack, created, trust, before)
+
+    def _pack(self, rows: list[Row]) -> list[bytes]:
+        self.packed += [row["id"] for row in rows]
+        return [str(row["id"]).encode() for row in rows]
+
+    def read(self, window: MessageWindow, pages: int = 99) -> None:
+        """Answer a window's requests, some or all."""
+        while pages and (requests := window.wanted(1)):
+            window.take(requests[0], self.swell.answer(requests[0].ask))
+            pages -= 1
+
+
+@pytest.mark.parametrize("early_pages", [0, 1, 99], ids=["after it", "begun before", "before it"])
+def test_a_shared_days_messages_belong_to_the_earlier_window(early_pages: int) -> None:
+    windows = Windows()
+    windows.read(windows.second, early_pages)
+    windows.read(windows.first)
+    windows.read(windows.second)
+
+    assert windows.first.finished
+    assert windows.second.finished
+    assert windows.first.take_messages() == [b"%d" % number for number in range(30)]
+    assert windows.second.take_messages() == [b"%d" % number for number in range(30, 50)]
+    assert sorted(windows.packed) == list(range(50)), "made ready more than once, or not at all"
+
+
+def test_what_waits_for_the_window_before_counts_as_held() -> None:
+    windows = Windows()
+    windows.read(windows.second)
+
+    assert windows.packed == []
+    assert windows.second.held_bytes > 0
