@@ -188,7 +188,8 @@ class RowType:
                             extras[name] = nested
                     record[name] = value
         for name, key in plan.extras:
-            extras[name] = fold_freely(row[key], 1)
+            value = row[key]
+            extras[name] = value if type(value) in PLAIN else fold_freely(value, 1)
         return record, extras
 
     def _plan(self, shape: tuple[str, ...]) -> Plan:
@@ -236,25 +237,24 @@ class KeyFinder:
         self._names = [folded(name) for name in names]
         self._found: dict[tuple[str, ...], str | None] = {}
 
-    def key(self, row: Row) -> str | None:
-        """The row's own key for the first of the names that it has."""
-        if len(row) > MAX_FIELDS:
-            raise Oversized  # and nothing of its size is remembered
-        shape = tuple(row)
-        try:
-            return self._found[shape]
-        except KeyError:
-            keys = {folded(key): key for key in reversed(shape)}
-            key = next((keys[name] for name in self._names if name in keys), None)
-            if len(self._found) >= MAX_PLANS:
-                self._found.clear()
-            self._found[shape] = key
-            return key
-
     def value(self, row: Row) -> t.Any:
         """What the row holds there; None where it has none of the names."""
-        key = self.key(row)
+        shape = tuple(row)
+        try:
+            key = self._found[shape]
+        except KeyError:
+            key = self._find(shape)
         return None if key is None else row[key]
+
+    def _find(self, shape: tuple[str, ...]) -> str | None:
+        if len(shape) > MAX_FIELDS:
+            raise Oversized  # and nothing of its size is remembered
+        keys = {folded(key): key for key in reversed(shape)}
+        key = next((keys[name] for name in self._names if name in keys), None)
+        if len(self._found) >= MAX_PLANS:
+            self._found.clear()
+        self._found[shape] = key
+        return key
 
 
 def _conversion(
@@ -293,7 +293,7 @@ class _Items:
     def __call__(self, value: t.Any) -> list[t.Any]:
         if not isinstance(value, list):
             raise Misfit
-        return [self._item(item) for item in value]
+        return [item if type(item) in PLAIN else self._item(item) for item in value]
 
     def _item(self, item: t.Any) -> t.Any:
         if self._type is None or not isinstance(item, dict):

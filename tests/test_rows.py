@@ -289,9 +289,9 @@ class TestKeyFinder:
     finder = KeyFinder("id", "chatId")
 
     def test_any_casing_and_the_first_name_that_is_there(self) -> None:
-        assert self.finder.key({"CHAT_ID": 1, "Id": 2}) == "Id"
+        assert self.finder.value({"CHAT_ID": 1, "Id": 2}) == 2
         assert self.finder.value({"chat-id": 1}) == 1
 
     def test_nothing_found(self) -> None:
-        assert self.finder.key({"other": 1}) is None
+        assert self.finder.value({"other": 1}) is None
         assert self.finder.value({}) is None
