@@ -267,6 +267,18 @@ def test_a_filter_of_its_own_follows_where_offsets_become_large(
     assert max(skip for _, skip in server.asked) < 150
 
 
+def test_an_empty_page_bounds_what_is_read_ahead() -> None:
+    """Chats ended long ago, and what lies behind them comes before the last of them."""
+    server = Server(chats(25))
+    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), Window(START, END))
+    for request in reader.wanted(1):
+        reader.take(request, reader.fetch(request))
+    *_, behind_the_end = reader.wanted(8)
+    reader.take(behind_the_end, reader.fetch(behind_the_end))
+
+    assert reader.wanted(8) == []
+
+
 def test_a_page_that_is_late_bounds_what_is_read_ahead() -> None:
     """Memory: the pages behind it only wait."""
     server = Server(chats(600))

@@ -148,8 +148,9 @@ class ChatWindow(ChatReader):
 
         And one in 200 more: at the end, to wait costs more than to ask in vain.
         """
-        if len(self._arrived) >= MAX_WAITING:
-            return 1
+        waiting = self._arrived.values()
+        if len(waiting) >= MAX_WAITING or not all(page.rows for page in waiting):
+            return 1  # an empty page lies behind the end
         seen = self.paginator.rows_seen
         missing = max(0, self._expected.rows - seen)
         new = self._pace.chats_until(to_epoch(self.window.end), self._expected.end)
