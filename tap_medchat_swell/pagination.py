@@ -128,11 +128,11 @@ class HintedPage(Ids, t.Protocol):
 class PageLinksPaginator(BaseAPIPaginator[int]):
     """Page numbers that end where Swell's hints agree that they end (W9).
 
-    Links are hints and never followed (W8). An empty page ends always. Where hints
-    contradict each other, or a full page has but one that says stop, one more page is
-    asked for, and again after it as long as there is something new. Without any hint,
-    only an empty page or many pages without anything new are the end. The first page
-    once more in place of a later one raises PageRepeated.
+    Links are hints and never followed (W8). An empty page ends always. While a hint
+    says that there is more, or none says anything, only that or many pages without
+    anything new are the end. A full page with but one hint, which says stop, is followed
+    by another, as long as there is something new. The first page once more in place of a
+    later one raises PageRepeated.
     """
 
     def __init__(self, page_size: int) -> None:
@@ -170,11 +170,10 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         hints = self._hints(page)
         if all(hints):  # also where there are none
             self._known_last = page.last_page or 1
+        if any(hints) or not hints:
             return self._without_new < MOST_WITHOUT_NEW
-        if self._without_new:
-            return False
         is_full = len(page.ids) >= self._page_size
-        return any(hints) or (len(hints) == 1 and is_full)
+        return len(hints) == 1 and is_full and not self._without_new
 
     def _hints(self, page: HintedPage) -> list[bool]:
         """For each hint that the page gives, whether it says that there is more."""
