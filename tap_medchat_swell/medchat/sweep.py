@@ -157,9 +157,7 @@ class Sweep:
 
     def run(self, workers: Workers) -> None:
         """Read, write and bookmark window after window."""
-        plan = self._plan()
-        self._announce(self._next_end())
-        for reader in ReadAhead(iter(plan), workers, self._leader.idle):
+        for reader in ReadAhead(iter(self._plan()), workers, self._leader.idle):
             self._write(t.cast("ChatReader", reader).take_part())
             if all(share.stream.has_enough for share in self.shares):
                 return
@@ -235,7 +233,7 @@ class Sweep:
 
     def _write_range(self, window: Window, rows: int, content: PartContent) -> None:
         begin, end = to_epoch(window.start), to_epoch(window.end)
-        self._announce(end)
+        self._announce(max(end, self._next_end()))
         digests = content.write(begin, end)
         for progress, digest in zip(self._progress, digests, strict=True):
             progress.ranges.append(Range(begin, end, rows, digest))

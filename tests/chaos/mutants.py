@@ -38,12 +38,14 @@ MUTANTS = (
     Mutant(
         "medchat_bookmark_before_window",
         "medchat/sweep.py",
-        "        self._announce(self._next_end())\n",
+        "        for reader in ReadAhead(iter(self._plan()), workers, self._leader.idle):\n",
+        "        plan = self._plan()\n"
         "        for p in self._progress:\n"
         "            p.ranges.append(Range(to_epoch(p.end), to_epoch(self._end), 0, 0))\n"
         "            p.kept = len(p.ranges)\n"
         "        self._bookmark()\n"
-        "        self._leader.write_state()\n",
+        "        self._leader.write_state()\n"
+        "        for reader in ReadAhead(iter(plan), workers, self._leader.idle):\n",
     ),
     Mutant(
         "swell_bookmark_before_window",
@@ -62,8 +64,8 @@ MUTANTS = (
     Mutant(
         "swell_first_hint_is_the_end",
         "pagination.py",
-        "return any(hints) or (len(hints) == 1 and is_full)",
-        "return bool(hints) and all(hints)",
+        "        if any(hints) or not hints:\n",
+        "        if all(hints):\n",
     ),
     Mutant(
         "shared_day_dropped",

@@ -103,6 +103,32 @@ FOUND: dict[str, Schedule] = {
         ),
         runs=(RunPlan(),),
     ),
+    # The same, where the hints contradict each other.
+    "copies_fill_a_page_of_contradicting_hints": Schedule(
+        seed=741,
+        chats=0,
+        swell_messages=59,
+        days=26,
+        vendors="swell",
+        settings=SMALL,
+        quirks=(
+            ("swell_repeat_across_locations", True),
+            ("swell_per_page_clamp", 2),
+            ("swell_order", "latest"),
+            ("swell_hints", "last_page_now"),
+        ),
+        runs=(RunPlan(),),
+    ),
+    # No chat has a time, so the ends that the last sweep foresaw were told of in vain.
+    "an_end_is_foreseen_that_none_reaches": Schedule(
+        seed=787,
+        chats=67,
+        days=16,
+        vendors="medchat",
+        settings=SMALL,
+        quirks=(("medchat_chat_date_null_every", 1),),
+        runs=(RunPlan(during=((20, "delete_chat"),)), RunPlan(before=("add_message",))),
+    ),
     # One 204 among good answers is trouble, not the absence of chats.
     "a_passing_204_is_not_no_chats": Schedule(
         seed=12,
