@@ -91,6 +91,8 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     action, what = RULES.get(status) or RULE_BY_CLASS.get(
         status // 100, (Action.FAIL, "sent an unknown status")
     )
+    if action is Action.FAIL and _is_cut(body):
+        action = Action.RETRY_BRIEFLY  # what helps may stand in what was cut off (M3)
     error_type = InputRefused if status == 422 else VendorError  # noqa: PLR2004
     sentence = " ".join(
         filter(
@@ -107,6 +109,17 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
         error = PageTooLarge(sentence, _named_limit(body))
     error.status = status
     raise Unusable(action, error, asked_wait(headers))
+
+
+def _is_cut(body: bytes) -> bool:
+    """Whether a JSON document begins but does not end."""
+    if not body.lstrip().startswith((b"{", b"[")):
+        return False
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _named_limit(body: bytes) -> int | None:

@@ -360,6 +360,20 @@ class TestErrorBodies:
         assert isinstance(error, PageTooLarge)
         assert error.limit == 50
 
+    @pytest.mark.parametrize(
+        ("body", "action"),
+        [
+            (b'{"message": "The limit of', Action.RETRY_BRIEFLY),
+            (b'{"message": "Bad"}', Action.FAIL),
+            (b"<html>", Action.FAIL),
+            (b"", Action.FAIL),
+        ],
+        ids=["cut", "whole", "a web page", "empty"],
+    )
+    def test_a_refusal_that_broke_off_is_asked_for_again(self, body: bytes, action: Action) -> None:
+        """What it refuses, which may be the page size, is not known (M3)."""
+        assert refusal(400, body, MEDCHAT).action is action
+
     @pytest.mark.parametrize("status", [200, 204])
     def test_good(self, status: int) -> None:
         check_status(SWELL, status, {}, b"")
