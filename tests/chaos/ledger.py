@@ -245,9 +245,9 @@ class View:
 
 
 def content_key(row: Row) -> Key:
-    """What identifies a message that has no id."""
+    """What identifies a message that has no id, perhaps in a chat that has none either."""
     names = ("created_date_time", "direction", "text", "user_id")
-    return tuple(row[name] for name in names)
+    return tuple(row[name] for name in (*names, "sender_phone_number", "recipient_phone_number"))
 
 
 def _midnight(day: str) -> datetime:
