@@ -111,15 +111,17 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     raise Unusable(action, error, asked_wait(headers))
 
 
+def _parsed(body: bytes) -> t.Any:
+    """The document in an error's body; None where it holds none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _is_cut(body: bytes) -> bool:
     """Whether a JSON document begins but does not end."""
-    if not body.lstrip().startswith((b"{", b"[")):
-        return False
-    try:
-        json.loads(body)
-    except (ValueError, RecursionError):
-        return True
-    return False
+    return body.lstrip().startswith((b"{", b"[")) and _parsed(body) is None
 
 
 def _named_limit(body: bytes) -> int | None:
@@ -183,10 +185,7 @@ KNOWN_CODES = frozenset(
 
 def _details(vendor: Vendor, body: bytes) -> str:
     """The vendor's error code, and the names of refused parameters with known phrases."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
+    document = _parsed(body)
     if not isinstance(document, dict):
         return ""
     inner = document.get("error")

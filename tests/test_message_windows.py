@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing as t
 from datetime import date, datetime, timedelta, timezone
+from operator import itemgetter
 
 import pytest
 
@@ -13,8 +14,6 @@ from tap_medchat_swell.swell.window import MessageWindow, Trust
 from tap_medchat_swell.windows import DayWindow
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tap_medchat_swell.rows import Row
 
 DAY = timedelta(days=1)
@@ -55,7 +54,7 @@ class Windows:
         self.second = self._window(DayWindow(SHARED, LAST), trust, self.first)
 
     def _window(self, days: DayWindow, trust: Trust, before: MessageWindow | None) -> MessageWindow:
-        created: Callable[[Row], t.Any] = lambda row: row["created_at"]  # noqa: E731
+        created = itemgetter("created_at")
         return MessageWindow(days, FIRST, LAST, self.swell, self._pack, created, trust, before)
 
     def _pack(self, rows: list[Row]) -> list[bytes]:
