@@ -139,7 +139,8 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         super().__init__(1)
         self.ids: set[t.Any] = set()
         self.totals: set[int] = set()
-        self.repeats = 0
+        self.rows = 0
+        self.order = 0  # alike for the same rows in the same order
         self._page_size = page_size
         self._first: Sequence[t.Any] = ()
         self._known_last = 1
@@ -160,7 +161,8 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         known = len(self.ids)
         self.ids.update(page.ids)
         fresh = len(self.ids) - known
-        self.repeats += len(page.ids) - fresh
+        self.rows += len(page.ids)
+        self.order = hash((self.order, *page.ids))
         self._without_new = 0 if fresh else self._without_new + 1
         if page.total is not None:
             self.totals.add(page.total)

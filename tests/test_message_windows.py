@@ -10,7 +10,8 @@ import pytest
 
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.swell.api import MessagePage
-from tap_medchat_swell.swell.window import MessageWindow, Trust
+from tap_medchat_swell.swell.readings import Trust
+from tap_medchat_swell.swell.window import MessageWindow
 from tap_medchat_swell.windows import DayWindow
 
 if t.TYPE_CHECKING:

@@ -232,7 +232,7 @@ class TestPageLinks:
 
         advance(paginator, Page([2, 1], has_next_link=True, last_page=last_page, total=9))
         assert not paginator.finished
-        assert paginator.repeats == 2
+        assert paginator.rows == 4
 
         for _ in range(MOST_WITHOUT_NEW):
             if not paginator.finished:

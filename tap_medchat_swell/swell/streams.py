@@ -15,10 +15,10 @@ from tap_medchat_swell.stream import WindowedStream, now
 from tap_medchat_swell.swell.api import SwellApi
 from tap_medchat_swell.swell.counts import CountsWindow
 from tap_medchat_swell.swell.days import DAY, DayFrontier
+from tap_medchat_swell.swell.readings import Trust
 from tap_medchat_swell.swell.window import (
     MessageWindow,
     PagedMessages,
-    Trust,
     UpdatedMessages,
 )
 from tap_medchat_swell.timestamps import (

@@ -1,17 +1,17 @@
-"""One window of messages: paged by hints, checked against Swell's own total."""
+"""One window of messages: paged by hints, read until all have come."""
 
 from __future__ import annotations
 
 import logging
 import math
 import typing as t
-from dataclasses import dataclass
 from datetime import timedelta
 
 from tap_medchat_swell.errors import InputRefused, VendorError
 from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeated
 from tap_medchat_swell.swell.api import MessagePage, message_page
+from tap_medchat_swell.swell.readings import Readings
 from tap_medchat_swell.timestamps import parse_timestamp
 from tap_medchat_swell.windows import DayWindow
 
@@ -24,21 +24,13 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.rows import Row
     from tap_medchat_swell.stream import Item
     from tap_medchat_swell.swell.api import SwellApi
+    from tap_medchat_swell.swell.readings import Trust
 
 MIDNIGHT = " 00:00"  # makes Y-m-d H:i, the format of Swell's contacts page, out of Y-m-d
-MAX_READINGS = 50
-MAX_IN_VAIN = 8  # readings that bring nothing new
 MAX_REPEATED = 3
 FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
 ROW_BYTES = 3000  # a row of Swell's in memory
 OPEN_DAYS = 2  # how far back Swell may refuse a to_date as not there yet
-
-
-@dataclass
-class Trust:
-    """Whether Swell's totals have proven to mean something; shared by all windows."""
-
-    in_totals: bool = True
 
 
 class PagedMessages(PagedReader[MessagePage]):
@@ -63,12 +55,12 @@ class PagedMessages(PagedReader[MessagePage]):
         self._api = api
         self._pack = pack
         self._created = created
-        self._trust = trust
         self.ids: set[int] = set()
         self._rows: dict[int, Row] = {}
         self._items: dict[int, Item] = {}
         self.received: datetime | None = None
-        self._readings = self._known = self._in_vain = self._repeated = 0
+        self._readings = Readings(trust)
+        self._repeated = 0
         self.log = logging.getLogger("tap-medchat-swell.swell_messages")
         self._packed_bytes = 0
         self._restart()
@@ -137,37 +129,20 @@ class PagedMessages(PagedReader[MessagePage]):
         self._restart()
 
     def _finish(self) -> None:
-        """Finish, or read everything again while it does not add up (W10)."""
-        ids, totals = self.paginator.ids, self.paginator.totals
-        adds_up = totals == {len(ids)} if totals else not self.paginator.repeats
-        if len(totals) == 1 and len(self.ids) in totals:
-            adds_up = True  # several readings together hold all
-        untold = len(totals) == 1 and not self._trust.in_totals
-        self._in_vain = self._in_vain + 1 if len(self.ids) == self._known else 0
-        self._known = len(self.ids)
-        self._readings += 1
-        # Messages that come twice prove that the order changes from page to page.
-        patience = MAX_IN_VAIN if self.paginator.repeats else 1
-        if adds_up or untold:
-            self.finished = True
-        elif self._readings == 1 or (self._in_vain < patience and self._readings < MAX_READINGS):
+        readings = self._readings
+        readings.add(self.paginator, len(self.ids))
+        if not readings.over:
             self._restart()
-        else:
-            self._report(ids, totals)
-            self.finished = True
-
-    def _report(self, ids: set[int], totals: set[int]) -> None:
-        if totals and len(self.ids) >= max(totals):
-            return  # more than it counts: rows came and went meanwhile
-        self.log.warning(
-            "%s: %d different ones in %d readings, while Swell counts %s: some may be missing.",
-            self,
-            len(self.ids),
-            self._readings,
-            " or ".join(map(str, sorted(totals))) or "nothing",
-        )
-        if len(ids) == len(self.ids) and len(totals) == 1:
-            self._trust.in_totals = False
+            return
+        self.finished = True
+        if readings.some_missing:
+            self.log.warning(
+                "%s: %d different ones in %d readings, while Swell counts %s: some may be missing.",
+                self,
+                len(self.ids),
+                readings.count,
+                " or ".join(map(str, sorted(self.paginator.totals))) or "nothing",
+            )
 
 
 class MessageWindow(PagedMessages):

@@ -108,9 +108,9 @@ MUTANTS = (
     ),
     Mutant(
         "swell_total_check_off",
-        "swell/window.py",
-        "adds_up = totals == {len(ids)} if totals else not self.paginator.repeats",
-        "adds_up = True",
+        "swell/readings.py",
+        "if has_every_row and adds_up and stayed:",
+        "if has_every_row:",
     ),
     Mutant(
         "no_look_at_late_changes",

@@ -137,6 +137,17 @@ FOUND: dict[str, Schedule] = {
         settings=SMALL,
         runs=(RunPlan(faults=(Fault("no_content"),)),),
     ),
+    # Once totals had proven to lie, one reading was enough, even in an order that changes.
+    "totals_lie_and_the_order_changes": Schedule(
+        seed=45,
+        chats=0,
+        swell_messages=137,
+        days=40,
+        vendors="swell",
+        settings=SMALL,
+        quirks=(("swell_order", "unstable"), ("swell_total_shift", 3)),
+        runs=(RunPlan(),),
+    ),
 }
 
 

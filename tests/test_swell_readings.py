@@ -1,0 +1,119 @@
+"""When Swell's messages have all come, and when they must be read once more."""
+
+from __future__ import annotations
+
+import random
+import typing as t
+
+import pytest
+
+from tap_medchat_swell.pagination import PageLinksPaginator
+from tap_medchat_swell.swell.readings import MAX_ALIKE, MAX_IN_VAIN, Readings, Trust
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+PAGE_SIZE = 4
+
+
+class Page(t.NamedTuple):
+    ids: Sequence[int]
+    total: int | None
+    has_next_link: bool | None = None
+    last_page: int | None = None
+
+
+def read(
+    serve: Callable[[], Sequence[int]], totals: Sequence[int | None], trust: Trust
+) -> tuple[set[int], Readings]:
+    """Read a question until it is over: its pages, each asked for anew, and its totals."""
+    found: set[int] = set()
+    readings = Readings(trust)
+    told = list(totals)
+    while not readings.over:
+        pages = PageLinksPaginator(PAGE_SIZE)
+        while not pages.finished:
+            start = (pages.current_value - 1) * PAGE_SIZE
+            total = told.pop(0) if len(told) > 1 else told[0]
+            pages.advance(Page(serve()[start : start + PAGE_SIZE], total))  # type: ignore[arg-type]
+        found |= pages.ids
+        readings.add(pages, len(found))
+    return found, readings
+
+
+def steady() -> Sequence[int]:
+    return range(10)
+
+
+def copies() -> Sequence[int]:
+    return [number // 2 for number in range(20)]
+
+
+@pytest.mark.parametrize("total", [None, 10], ids=["no total", "total"])
+def test_one_reading_is_enough_where_it_adds_up(total: int | None) -> None:
+    found, readings = read(steady, [total], Trust())
+
+    assert len(found) == 10
+    assert readings.count == 1
+    assert not readings.some_missing
+
+
+@pytest.mark.parametrize(("total", "missing"), [(13, True), (9, False)])
+def test_a_total_that_lies_costs_one_more_reading_and_its_trust(
+    total: int, *, missing: bool
+) -> None:
+    trust = Trust()
+
+    _, readings = read(steady, [total], trust)
+    _, later = read(steady, [total], trust)
+
+    assert (readings.count, later.count) == (2, 1)
+    assert (readings.some_missing, later.some_missing) == (missing, False)
+
+
+def test_totals_that_change_meanwhile_need_another_reading() -> None:
+    trust = Trust(in_totals=False)
+
+    _, readings = read(steady, [11, 10], trust)
+
+    assert readings.count == 2
+
+
+@pytest.mark.parametrize("shift", [None, 0, 3, -1], ids=["no total", "right", "more", "less"])
+@pytest.mark.parametrize("size", [5, 40])
+def test_an_order_that_changes_is_read_until_all_have_come(size: int, shift: int | None) -> None:
+    rng = random.Random(size)
+    trust = Trust()
+    total = None if shift is None else size + shift
+    for _ in range(50):
+        found, _ = read(lambda: rng.sample(range(size), size), [total], trust)
+        assert len(found) == size
+    assert not trust.in_order
+
+
+@pytest.mark.parametrize("total", [None, 20, 10], ids=["none", "of rows", "of messages"])
+def test_copies_in_a_steady_order_are_recognized_once(total: int | None) -> None:
+    """W13: the same message may come once per location."""
+    trust = Trust()
+
+    _, readings = read(copies, [total], trust)
+    _, later = read(copies, [total], trust)
+
+    assert (readings.count, later.count) == (MAX_ALIKE, 1)
+    assert not readings.some_missing
+
+
+def test_copies_in_an_order_that_changes_end_too() -> None:
+    rng = random.Random(5)
+
+    found, readings = read(lambda: rng.sample(copies(), 20), [20], Trust())
+
+    assert len(found) == 10
+    assert readings.count > MAX_IN_VAIN
+    assert readings.some_missing
+
+
+def test_nothing_is_read_once() -> None:
+    _, readings = read(list, [0], Trust())
+
+    assert readings.count == 1
