@@ -131,8 +131,8 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
     Links are hints and never followed (W8). An empty page ends always. While a hint
     says that there is more, or none says anything, only that or many pages without
     anything new are the end. A full page with but one hint, which says stop, is followed
-    by another, as long as there is something new. The first page once more in place of a
-    later one raises PageRepeated.
+    by another, as long as there is something new. The first page once more in place of
+    the second raises PageRepeated.
     """
 
     def __init__(self, page_size: int) -> None:
@@ -155,7 +155,8 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
 
     def has_more(self, page: HintedPage) -> bool:  # type: ignore[override]
         """Whether there may be another page. Raises PageRepeated."""
-        if self._value > 1 and page.ids and list(page.ids) == list(self._first):
+        is_second = self.rows == len(self._first)
+        if is_second and page.ids and list(page.ids) == list(self._first):
             raise PageRepeated
         self._first = self._first or page.ids
         known = len(self.ids)

@@ -254,6 +254,16 @@ class TestPageLinks:
         with pytest.raises(PageRepeated):
             advance(paginator, Page([1], has_next_link=True, last_page=2, total=2))
 
+    def test_the_first_page_once_more_later_on_is_only_a_page_without_news(self) -> None:
+        """W10: by chance, in an order that changes."""
+        paginator = PageLinksPaginator(1)
+        for number in (1, 2):
+            advance(paginator, Page([number], has_next_link=True, total=3))
+
+        advance(paginator, Page([1], has_next_link=True, total=3))
+
+        assert paginator.current_value == 4
+
     def test_ahead_reaches_the_announced_last_page_only(self) -> None:
         paginator = PageLinksPaginator(2)
         assert paginator.ahead(5) == [1]

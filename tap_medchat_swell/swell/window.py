@@ -129,6 +129,7 @@ class PagedMessages(PagedReader[MessagePage]):
         self._restart()
 
     def _finish(self) -> None:
+        self._repeated = 0  # it was by chance, in an order that changes
         readings = self._readings
         readings.add(self.paginator, len(self.ids))
         if not readings.over:

@@ -148,6 +148,21 @@ FOUND: dict[str, Schedule] = {
         quirks=(("swell_order", "unstable"), ("swell_total_shift", 3)),
         runs=(RunPlan(),),
     ),
+    # Pages of two rows in no order: a second page is like the first by chance at times.
+    "a_page_comes_twice_by_chance": Schedule(
+        seed=313,
+        chats=0,
+        swell_messages=80,
+        days=25,
+        vendors="swell",
+        settings=SMALL,
+        quirks=(
+            ("swell_per_page_clamp", 2),
+            ("swell_order", "unstable"),
+            ("swell_repeat_across_locations", True),
+        ),
+        runs=(RunPlan(),),
+    ),
 }
 
 
