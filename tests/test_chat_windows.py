@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
@@ -197,6 +198,24 @@ def test_chats_deleted_meanwhile_hide_none(at: int, workers: int) -> None:
 
     assert set(ids(parts)) | gone == {row["id"] for row in rows}
     check_bookmarks(parts, [row for row in rows if row["id"] not in gone])
+
+
+@pytest.mark.parametrize("at", range(15))
+def test_a_deleted_chat_stands_for_none_that_has_not_come(at: int) -> None:
+    """All in one window, as none has a time, in an order that changes with every request."""
+    rng = random.Random(at)
+    for _ in range(100):
+        server = Server([{**row, "true": row["created"], "created": None} for row in chats(12)])
+        server.order = lambda rows: rng.sample(rows, len(rows))
+        server.most = 4
+
+        def delete(number: int, server: Server = server) -> None:
+            if number == at:
+                server.rows = server.rows[1:]
+
+        server.before = delete
+
+        assert set(ids(read(server))) >= {row["id"] for row in server.rows}
 
 
 @pytest.mark.parametrize("at", range(1, 30, 4))

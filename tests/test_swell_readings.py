@@ -8,7 +8,7 @@ import typing as t
 import pytest
 
 from tap_medchat_swell.pagination import PageLinksPaginator
-from tap_medchat_swell.swell.readings import MAX_ALIKE, MAX_IN_VAIN, Readings, Trust
+from tap_medchat_swell.swell.readings import MAX_IN_VAIN, Readings, Trust
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,17 +99,21 @@ def test_copies_in_a_steady_order_are_recognized_once(total: int | None) -> None
     _, readings = read(copies, [total], trust)
     _, later = read(copies, [total], trust)
 
-    assert (readings.count, later.count) == (MAX_ALIKE, 1)
+    assert readings.count < MAX_IN_VAIN
+    assert later.count == 1
     assert not readings.some_missing
 
 
 def test_copies_in_an_order_that_changes_end_too() -> None:
     rng = random.Random(5)
 
-    found, readings = read(lambda: rng.sample(copies(), 20), [20], Trust())
+    trust = Trust()
+
+    found, readings = read(lambda: rng.sample(copies(), 20), [20], trust)
 
     assert len(found) == 10
     assert readings.count > MAX_IN_VAIN
+    assert not trust.in_order
     assert readings.some_missing
 
 
@@ -117,3 +121,29 @@ def test_nothing_is_read_once() -> None:
     _, readings = read(list, [0], Trust())
 
     assert readings.count == 1
+
+
+def test_an_empty_window_that_is_said_to_have_messages_is_read_again() -> None:
+    _, readings = read(list, [3], Trust())
+
+    assert readings.count == 2
+    assert readings.some_missing
+
+
+def test_few_copies_that_come_in_the_same_order_prove_nothing() -> None:
+    trust = Trust()
+
+    read(lambda: [1, 2, 2, 1, 1], [None], trust)
+
+    assert not trust.in_order
+
+
+def test_a_deleted_message_stands_for_no_other() -> None:
+    """The second reading has a row less, and still misses one message."""
+    orders = [[1, 2, 3, 4, 5, 6, 1, 2], [1, 2, 3, 4, 5, 8, 1], [1, 2, 3, 4, 5, 7, 8]]
+    pages = iter([order for order in orders for _ in range(3)])
+
+    found, readings = read(lambda: next(pages), [None], Trust())
+
+    assert readings.count == 3
+    assert found == {1, 2, 3, 4, 5, 6, 7, 8}

@@ -24,14 +24,18 @@ class SettlingChatWindow(ChatReader):
     """Reads a window again and again until a whole pass brings nothing new.
 
     For chats without a stable order that cannot be told apart by time: many created in
-    the same second, or an order that changes with every request (M6).
+    the same second, or an order that changes with every request (M6). The passes since
+    their number last changed must hold as many together: a chat that was deleted stands
+    for none that has not come.
     """
 
     overlap = False
 
     def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
         self._pool: dict[str, tuple[Row, int | None]] = {}
-        self._new_in_pass = self._passes = self._repeated = 0
+        self._since_change: set[str] = set()
+        self._in_pass: set[str] = set()
+        self._rows = self._new_in_pass = self._passes = self._repeated = 0
         super().__init__(api, source, window)
 
     def accept(self, page: ChatPage) -> None:
@@ -44,13 +48,23 @@ class SettlingChatWindow(ChatReader):
         known = len(self._pool)
         created = self.seconds(page.rows)
         self._pool.update(zip(page.ids, zip(page.rows, created, strict=True), strict=True))
+        self._in_pass.update(page.ids)
         self._new_in_pass += len(self._pool) - known
         if not self.paginator.finished:
             return
-        if self._new_in_pass or len(self._pool) < self.paginator.rows_seen:
-            self._next_pass()
-        else:
+        if self._is_settled():
             self.hand_on(self.window, page.received)
+        else:
+            self._next_pass()
+
+    def _is_settled(self) -> bool:
+        rows = self.paginator.rows_seen
+        if rows == self._rows:
+            self._since_change |= self._in_pass
+        else:
+            self._since_change.clear()
+        self._rows = rows
+        return not self._new_in_pass and len(self._since_change) >= rows
 
     def hand_on(self, window: Window | None, received: datetime) -> None:
         """Hand on what has been gathered, and finish."""
@@ -63,6 +77,7 @@ class SettlingChatWindow(ChatReader):
     def _next_pass(self) -> None:
         self._passes += 1
         self._new_in_pass = 0
+        self._in_pass = set()
         if self._passes >= MAX_PASSES:
             msg = (
                 f"The chats of {self.window} came in another order each of "

@@ -9,7 +9,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.pagination import PageLinksPaginator
 
 MAX_READINGS = 50
-MAX_ALIKE = 4  # readings of the same rows in the same order
+ENOUGH_ALIKE = 30  # messages that came in the same order again: no chance any more
 # Readings that bring nothing new. In an order that changes from page to page, each one
 # shows a given message with a probability of over 1 - 1/e.
 MAX_IN_VAIN = 12
@@ -20,7 +20,12 @@ class Trust:
     """What has been learnt of Swell; shared by all windows."""
 
     in_totals: bool = True
-    in_order: bool = False  # rows that come twice are copies (W13), no sign of motion
+    alike: int = 0
+
+    @property
+    def in_order(self) -> bool:
+        """Whether rows that come twice are copies (W13), and no sign of motion."""
+        return self.alike >= ENOUGH_ALIKE
 
 
 class Readings:
@@ -32,8 +37,10 @@ class Readings:
 
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
-        self._in_vain = self._alike = self._order = 0
+        self._ids: set[int] = set()  # of the readings since rows came or went
+        self._rows = self._order = self._in_vain = 0
         self._found = -1
+        self._stayed = True
         self.count = 0
         self.over = self.some_missing = False
 
@@ -41,20 +48,28 @@ class Readings:
         """Count a reading; `found` messages are known out of all readings."""
         self.count += 1
         self._in_vain = self._in_vain + 1 if found == self._found else 0
-        self._alike = self._alike + 1 if pages.order == self._order else 1
-        self._found, self._order = found, pages.order
-        if self._alike == MAX_ALIKE and found < pages.rows:
-            self._trust.in_order = True
-        self._judge(pages.rows, pages.totals)
+        self._found = found
+        if pages.rows != self._rows or not self._stayed:
+            self._ids = set()
+        self._ids |= pages.ids
+        self._rows, self._stayed = pages.rows, len(pages.totals) <= 1
+        self._compare(pages.order)
+        self._judge(pages.totals)
 
-    def _judge(self, rows: int, totals: set[int]) -> None:
-        has_every_row = self._found >= rows or self._trust.in_order
-        adds_up = totals <= {self._found, rows} or not self._trust.in_totals
-        stayed = len(totals) <= 1
-        if has_every_row and adds_up and stayed:
+    def _compare(self, order: int) -> None:
+        if order != self._order:
+            self._trust.alike = self._trust.alike if self.count == 1 else 0
+        elif len(self._ids) < self._rows:
+            self._trust.alike += len(self._ids) - 1
+        self._order = order
+
+    def _judge(self, totals: set[int]) -> None:
+        has_every_row = len(self._ids) >= self._rows or self._trust.in_order
+        adds_up = totals <= {len(self._ids), self._rows} or not self._trust.in_totals
+        if has_every_row and adds_up and self._stayed:
             self.over = True
         elif self._in_vain >= (1 if has_every_row else MAX_IN_VAIN) or self.count >= MAX_READINGS:
             self.over = True
             # With more than Swell counts, rows came and went meanwhile.
             self.some_missing = not totals or self._found < max(totals)
-            self._trust.in_totals &= not (has_every_row and stayed)
+            self._trust.in_totals &= not (has_every_row and self._stayed)

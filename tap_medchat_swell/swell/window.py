@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.swell.readings import Trust
 
 MIDNIGHT = " 00:00"  # makes Y-m-d H:i, the format of Swell's contacts page, out of Y-m-d
-MAX_REPEATED = 3
+MAX_REPEATED = 10  # fewer can be chance, where the order changes
 FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
 ROW_BYTES = 3000  # a row of Swell's in memory
 OPEN_DAYS = 2  # how far back Swell may refuse a to_date as not there yet
@@ -129,7 +129,7 @@ class PagedMessages(PagedReader[MessagePage]):
         self._restart()
 
     def _finish(self) -> None:
-        self._repeated = 0  # it was by chance, in an order that changes
+        self._repeated = 0
         readings = self._readings
         readings.add(self.paginator, len(self.ids))
         if not readings.over:
