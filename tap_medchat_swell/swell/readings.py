@@ -54,7 +54,7 @@ class Readings:
         self._ids |= pages.ids
         self._rows, self._stayed = pages.rows, len(pages.totals) <= 1
         self._compare(pages.order)
-        self._judge(pages.totals)
+        self._judge(pages)
 
     def _compare(self, order: int) -> None:
         if order != self._order:
@@ -63,10 +63,13 @@ class Readings:
             self._trust.alike += len(self._ids) - 1
         self._order = order
 
-    def _judge(self, totals: set[int]) -> None:
+    def _judge(self, pages: PageLinksPaginator) -> None:
+        totals = pages.totals
         has_every_row = len(self._ids) >= self._rows or self._trust.in_order
         adds_up = totals <= {len(self._ids), self._rows} or not self._trust.in_totals
-        if has_every_row and adds_up and self._stayed:
+        # Without a total nothing tells of a row that slipped between two pages.
+        is_sure = totals or pages.count == 1 or self._in_vain
+        if has_every_row and adds_up and self._stayed and is_sure:
             self.over = True
         elif self._in_vain >= (1 if has_every_row else MAX_IN_VAIN) or self.count >= MAX_READINGS:
             self.over = True
