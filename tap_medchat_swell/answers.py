@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import email.utils
 import enum
+import functools
 import json
 import re
 import time
@@ -21,7 +22,7 @@ import msgspec
 from tap_medchat_swell.errors import InputRefused, PageTooLarge, VendorError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Action(enum.Enum):
@@ -74,14 +75,27 @@ class Unusable(Exception):
     """An answer, or the lack of one, that cannot be used as it is.
 
     `wait` is how many seconds the vendor asked for; `error` is what to raise when
-    nothing (more) is done about it.
+    nothing (more) is done about it. `meant` gives what the answer holds if it is no
+    accident on the way: if it stays like that, however often it is asked for.
     """
 
-    def __init__(self, action: Action, error: VendorError, wait: float | None = None) -> None:
+    def __init__(
+        self,
+        action: Action,
+        error: VendorError,
+        wait: float | None = None,
+        meant: Callable[[], t.Any] | None = None,
+    ) -> None:
         super().__init__(str(error))
         self.action = action
         self.error = error
         self.wait = wait
+        self.meant = meant
+
+    @property
+    def kind(self) -> str:
+        """Alike for what went wrong in the same way."""
+        return re.sub(r"\d+", "", str(self))
 
 
 def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -242,27 +256,28 @@ def _seconds(text: str) -> float | None:
     return float(text) if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text.strip()) else None
 
 
-def decode_json(vendor: Vendor, body: bytes, *, lenient: bool) -> t.Any:
+def decode_json(vendor: Vendor, body: bytes) -> t.Any:
     """The document in a body.
 
-    What is not JSON raises Unusable. Lone surrogates are replaced, as UTF-8 has no form
-    for them. With `lenient`, so are bytes that are not UTF-8: asked again and again,
-    they are how the vendor holds the text, no accident on the way.
+    What is not JSON raises Unusable. An empty body may be meant as none, and bytes that
+    are not UTF-8 as they are. Lone surrogates are replaced, as UTF-8 has no form for them.
     """
     try:
         return msgspec.json.decode(body)
     except RecursionError:
         raise _not_json(vendor, "is nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _decode_slowly(vendor, body, lenient=lenient)
+        return _decode_slowly(vendor, body)
 
 
-def _decode_slowly(vendor: Vendor, body: bytes, *, lenient: bool) -> t.Any:
+def _decode_slowly(vendor: Vendor, body: bytes, errors: str = "strict") -> t.Any:
+    if not body.strip():
+        raise wrong_shape(vendor, "an empty answer", lambda: None)
     try:
-        text = body.decode("utf-8-sig", "replace" if lenient else "strict")
-        return _without_surrogates(json.loads(text))
+        return _without_surrogates(json.loads(body.decode("utf-8-sig", errors)))
     except UnicodeDecodeError:
-        raise _not_json(vendor, "is not UTF-8") from None
+        replaced = functools.partial(_decode_slowly, vendor, body, "replace")
+        raise _not_json(vendor, "is not UTF-8", replaced) from None
     except RecursionError:
         raise _not_json(vendor, "is nested too deeply") from None
     except ValueError:
@@ -280,11 +295,11 @@ def _without_surrogates(value: t.Any) -> t.Any:
     return value
 
 
-def _not_json(vendor: Vendor, what: str) -> Unusable:
-    return wrong_shape(vendor, f"an answer that {what}")
+def _not_json(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None) -> Unusable:
+    return wrong_shape(vendor, f"an answer that {what}", meant)
 
 
-def wrong_shape(vendor: Vendor, what: str) -> Unusable:
+def wrong_shape(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None) -> Unusable:
     """A 200 that holds something else than what was asked for."""
     sentence = f"{vendor.name} sent {what}. {vendor.advice.get(OK, '')}".strip()
-    return Unusable(Action.RETRY_BRIEFLY, VendorError(sentence))
+    return Unusable(Action.RETRY_BRIEFLY, VendorError(sentence), meant=meant)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import time
 import typing as t
+from collections import Counter
 from dataclasses import dataclass
 
 import backoff
@@ -16,7 +18,6 @@ from tap_medchat_swell.answers import (
     Vendor,
     check_status,
     decode_json,
-    wrong_shape,
 )
 from tap_medchat_swell.errors import Cancelled, VendorError
 from tap_medchat_swell.transport import Transport
@@ -55,6 +56,7 @@ class Client:
     ) -> None:
         self.vendor = vendor
         self._options = options
+        self._brief_retries = min(BRIEF_RETRIES, options.max_retries)
         self._secret_query = secret_query
         self._gate = gate
         self._closed = False
@@ -78,17 +80,15 @@ class Client:
         """
         started = time.monotonic()
         pauses = _pauses()
-        patience = min(BRIEF_RETRIES, self._options.max_retries)
-        failures = odd = 0
+        failures = Counter[str]()
         for attempt in itertools.count(1):
             try:
-                return read(self._attempt(ask, lenient=odd >= patience))
+                return read(self._attempt(ask, failures))
             except Unusable as unusable:  # noqa: PERF203 - it is what the loop is for
                 unusable.__traceback__ = None  # its frames would keep the answer
-                failures += unusable.action is not Action.WAIT
-                odd += unusable.action is Action.RETRY_BRIEFLY
                 unusable.error.where = ask.label
-                pause = self._pause(unusable, failures, odd, next(pauses))
+                self._count(unusable, failures)
+                pause = self._pause(unusable, next(pauses))
                 if time.monotonic() - started + pause > self._options.retry_seconds:
                     raise self._gave_up(unusable, ask, attempt) from None
                 self._log.info(
@@ -100,20 +100,25 @@ class Client:
                 self._sleep(unusable, pause)
         raise AssertionError  # the count never ends
 
-    def _pause(self, unusable: Unusable, failures: int, odd: int, backoff_pause: float) -> float:
-        """Seconds to wait before the next try; raises what ends the tries.
+    def _count(self, unusable: Unusable, failures: Counter[str]) -> None:
+        """Count a failure; raises what ends the tries.
 
-        `odd` of the failures were answers that are asked again only briefly.
+        Odd answers are counted by kind: one between others must not hide what is meant.
         """
-        most = self._options.max_retries
-        is_last = {
-            Action.FAIL: True,
-            Action.RETRY_BRIEFLY: odd > BRIEF_RETRIES or failures > most,
-            Action.RETRY: failures > most,
-            Action.WAIT: False,
+        is_odd = unusable.action is Action.RETRY_BRIEFLY
+        kind = unusable.kind if is_odd else unusable.action.name
+        failures[kind] += 1
+        most = {
+            Action.FAIL: 0,
+            Action.RETRY_BRIEFLY: self._brief_retries,
+            Action.RETRY: self._options.max_retries,
+            Action.WAIT: math.inf,
         }[unusable.action]
-        if is_last:
+        if failures[kind] > most:
             raise unusable.error from None
+
+    def _pause(self, unusable: Unusable, backoff_pause: float) -> float:
+        """Seconds to wait before the next try."""
         if unusable.wait is None:
             return backoff_pause
         return max(unusable.wait, backoff_pause if unusable.wait == 0 else 0.0)
@@ -130,7 +135,7 @@ class Client:
             f"allows {self._options.retry_seconds} s."
         )
 
-    def _attempt(self, ask: Ask, *, lenient: bool) -> t.Any:
+    def _attempt(self, ask: Ask, failures: Counter[str]) -> t.Any:
         headers = None
         self._gate.enter()
         try:
@@ -139,17 +144,18 @@ class Client:
             self.requests_sent += 1
             with self._transport.get(ask.url + self._secret_query) as answer:
                 headers = answer.headers
-                return self._document(answer, lenient=lenient)
+                return self._document(answer, failures)
         finally:
             self._gate.leave(headers)
 
-    def _document(self, answer: Answer, *, lenient: bool) -> t.Any:
+    def _document(self, answer: Answer, failures: Counter[str]) -> t.Any:
         check_status(self.vendor, answer.status, answer.headers, answer.body)
-        if answer.body.strip():
-            return decode_json(self.vendor, answer.body, lenient=lenient)
-        if lenient:  # asked again and again, it is how the vendor says "none"
-            return None
-        raise wrong_shape(self.vendor, "an empty answer")
+        try:
+            return decode_json(self.vendor, answer.body)
+        except Unusable as unusable:
+            if unusable.meant is None or failures[unusable.kind] < self._brief_retries:
+                raise
+            return unusable.meant()
 
 
 def _pauses() -> t.Iterator[float]:

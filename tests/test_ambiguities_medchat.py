@@ -6,7 +6,7 @@ import time
 import typing as t
 
 import pytest
-from medchat_swell_sandbox import Fault
+from medchat_swell_sandbox import Dataset, Fault
 from support.readings import Readings
 
 if t.TYPE_CHECKING:
@@ -31,7 +31,25 @@ def test_m1_unknown_envelope_is_an_error(medchat: Readings) -> None:
 @pytest.mark.parametrize("empty", ["envelope", "204", "empty_body"])
 def test_m1_nothing_found(medchat: Readings, empty: str) -> None:
     medchat.holds_all(medchat_empty=empty)
-    medchat.sandbox.dataset.load_chats([])
+    medchat.sandbox.reload(Dataset())
+
+    run = medchat.run_again(None, medchat_empty=empty)
+
+    assert run.code == 0
+    assert not run.records("sms_chats")
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_m1_an_accident_does_not_hide_that_nothing_was_found(medchat: Readings, nth: int) -> None:
+    """An empty body is asked for twice more before it is believed."""
+    settings = {"max_concurrency": 1}
+    medchat.run(settings, medchat_empty="204")
+    last_ones = len(medchat.requests) - 3
+
+    run = medchat.run(settings, Fault("html", after=last_ones + nth - 1), medchat_empty="204")
+
+    assert run.code == 0
+    assert len(medchat.requests) == last_ones + 4
 
 
 @pytest.mark.parametrize("kind", ["empty", "no_content"])

@@ -195,9 +195,10 @@ class Sweep:
         return ends
 
     def _next_end(self) -> int:
-        """Where the window that is read next ends, as far as can be told."""
+        """Where the window that is read next surely ends: a window later than foreseen."""
         begin = to_epoch(self._progress[0].end)
-        return next((end for end in self._window_ends if end > begin), to_epoch(self._end))
+        ends = (end for end in self._window_ends if end > begin)
+        return next(itertools.islice(ends, 1, None), to_epoch(self._end))
 
     def identify(self, row: Row) -> str:
         """The chat's id."""

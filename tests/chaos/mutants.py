@@ -121,8 +121,8 @@ MUTANTS = (
     Mutant(
         "empty_answer_is_no_chats",
         "client.py",
-        "        if lenient:",
-        "        if True:",
+        "if unusable.meant is None or failures[unusable.kind] < self._brief_retries:",
+        "if unusable.meant is None:",
     ),
     Mutant(
         "state_before_its_records",
