@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -11,7 +12,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from harness.cores import CANDIDATE_CORE, pinned
+from harness.cores import CANDIDATE_CORE, SERVER_CORE, pinned
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,18 +34,18 @@ class Run:
 
 
 def run(command: list[str], work: Path, *, timeout: float, pin: bool = False) -> Run:
-    """Run a command with its output going to files in `work`."""
+    """Run a command, its output going through a pipe, as to a target, to files in `work`."""
     environment = {
         **{key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ},
         "NO_PROXY": "127.0.0.1",
         "TMPDIR": str(work),
     }
     core = CANDIDATE_CORE if pin else None
-    with (work / "stdout").open("wb") as out, (work / "stderr").open("wb") as err:
+    with _pipe_into(work / "stdout") as pipe, (work / "stderr").open("wb") as err:
         started = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603
             pinned(command, core),
-            stdout=out,
+            stdout=pipe,
             stderr=err,
             cwd=work,
             env=environment,
@@ -61,6 +62,16 @@ def run(command: list[str], work: Path, *, timeout: float, pin: bool = False) ->
         returncode=process.returncode,
         timed_out=is_over.is_set(),
     )
+
+
+@contextlib.contextmanager
+def _pipe_into(path: Path) -> Iterator[t.IO[bytes]]:
+    """A pipe whose reader keeps what comes in a file; all of it, once this is left."""
+    command = pinned([str(shutil.which("cat"))], SERVER_CORE)
+    with path.open("wb") as out:
+        reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out)  # noqa: S603
+    with reader, t.cast("t.IO[bytes]", reader.stdin) as pipe:
+        yield pipe
 
 
 @contextlib.contextmanager

@@ -21,8 +21,8 @@ NOTES = """\
   candidate runs on another one; with latency it may use all.
 - Candidates run in turn (A B C A B C ...); numbers are medians. CPU seconds are user and
   system time of the process and its children (`wait4`), memory is its peak RSS.
-- Output goes to files, and is read and compared id by id with what the sandbox holds
-  after the run.
+- Output goes through a pipe, as it does to a target, and is read and compared id by id
+  with what the sandbox holds after the run.
 - *Plain SDK tap* is `candidates/plain_tap.py`: what the SDK's template leads to, though
   kinder than usual: no request per chat, and one bookmark for the messages of all chats.
 - dlt runs `parallelized` with 16 workers, Airbyte with 16 at once. dlt's extract step
