@@ -218,6 +218,16 @@ def test_a_deleted_chat_stands_for_none_that_has_not_come(at: int) -> None:
         assert set(ids(read(server))) >= {row["id"] for row in server.rows}
 
 
+def test_pages_that_are_alike_by_chance_are_no_ignored_skip() -> None:
+    rng = random.Random(1)
+    for _ in range(1000):
+        server = Server([{**row, "true": row["created"], "created": None} for row in chats(4)])
+        server.order = lambda rows: rng.sample(rows, len(rows))
+        server.most = 2
+
+        assert set(ids(read(server))) == {row["id"] for row in server.rows}
+
+
 @pytest.mark.parametrize("at", range(1, 30, 4))
 def test_chats_inserted_meanwhile_hide_none(at: int) -> None:
     rows = chats(150)

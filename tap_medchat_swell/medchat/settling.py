@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.windows import Window
 
 MAX_PASSES = 20
-MAX_REPEATED = 3
+MAX_REPEATED = 10  # fewer can be chance, where pages are small
 
 
 class SettlingChatWindow(ChatReader):
@@ -52,6 +52,7 @@ class SettlingChatWindow(ChatReader):
         self._new_in_pass += len(self._pool) - known
         if not self.paginator.finished:
             return
+        self._repeated = 0
         if self._is_settled():
             self.hand_on(self.window, page.received)
         else:

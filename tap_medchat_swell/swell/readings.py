@@ -57,10 +57,10 @@ class Readings:
         self._judge(pages)
 
     def _compare(self, order: int) -> None:
-        if order != self._order:
-            self._trust.alike = self._trust.alike if self.count == 1 else 0
-        elif len(self._ids) < self._rows:
+        if order == self._order and len(self._ids) < self._rows:
             self._trust.alike += len(self._ids) - 1
+        elif order != self._order and self.count > 1:
+            self._trust.alike = 0
         self._order = order
 
     def _judge(self, pages: PageLinksPaginator) -> None:

@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.swell.readings import Trust
 
 MIDNIGHT = " 00:00"  # makes Y-m-d H:i, the format of Swell's contacts page, out of Y-m-d
-MAX_REPEATED = 10  # fewer can be chance, where the order changes
+MAX_REPEATED = 10  # fewer can be chance, where pages are small
 FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
 ROW_BYTES = 3000  # a row of Swell's in memory
 OPEN_DAYS = 2  # how far back Swell may refuse a to_date as not there yet
