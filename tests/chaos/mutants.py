@@ -109,7 +109,7 @@ MUTANTS = (
     Mutant(
         "swell_total_check_off",
         "swell/readings.py",
-        "if has_every_row and adds_up and stayed:",
+        "if has_every_row and adds_up and self._stayed and is_sure:",
         "if has_every_row:",
     ),
     Mutant(
