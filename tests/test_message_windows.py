@@ -41,8 +41,8 @@ class Swell:
         shown = ids[end - PAGE_SIZE : end]
         rows = [{"id": number, "created_at": str(FIRST + number // 10 * DAY)} for number in shown]
         received = datetime(2024, 4, 1, tzinfo=timezone.utc)
-        last = -(-len(ids) // PAGE_SIZE)
-        return MessagePage(rows, shown, end < len(ids), last, len(ids), received)
+        pages = -(-len(ids) // PAGE_SIZE)
+        return MessagePage(rows, shown, end < len(ids), pages, len(ids), received)
 
 
 class Windows:
