@@ -85,7 +85,8 @@ class Client:
             try:
                 return read(self._attempt(ask, failures))
             except Unusable as unusable:  # noqa: PERF203 - it is what the loop is for
-                unusable.__traceback__ = None  # its frames would keep the answer
+                # Its frames, and what it may mean, would keep the answer while we wait.
+                unusable.__traceback__ = unusable.meant = None
                 unusable.error.where = ask.label
                 self._count(unusable, failures)
                 pause = self._pause(unusable, next(pauses))

@@ -5,24 +5,33 @@ from __future__ import annotations
 import abc
 import typing as t
 
+from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.readahead import PageT, Request, WindowReader
 
 if t.TYPE_CHECKING:
     from tap_medchat_swell.client import Ask
-    from tap_medchat_swell.errors import VendorError
     from tap_medchat_swell.pagination import ODataSkipPaginator, PageLinksPaginator
+
+MAX_REPEATED = 10  # fewer can be chance, where pages are small
 
 
 class PagedReader(WindowReader[PageT]):
     """Asks for the pages that its paginator names and accepts them in their order."""
 
     paginator: ODataSkipPaginator | PageLinksPaginator
+    repeated = 0  # pages that came in place of others, since all was last read to the end
 
     def forget_pages(self) -> None:
         """Drop the answers to whatever has been asked: what is wanted has changed."""
         self._reading = object()
         self._asked: set[int] = set()
         self._arrived: dict[int, PageT] = {}
+
+    def count_repeated(self, sentence: str) -> None:
+        """Count a page that came in another's place; raises VendorError when it is no chance."""
+        self.repeated += 1
+        if self.repeated >= MAX_REPEATED:
+            raise VendorError(sentence)
 
     @abc.abstractmethod
     def ask(self, page: int) -> Ask:

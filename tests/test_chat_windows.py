@@ -71,6 +71,12 @@ class Server:
         return ChatPage([dict(row) for row in rows], [identify(row) for row in rows], END)
 
 
+def without_order(count: int, most: int, rng: random.Random) -> Server:
+    """Chats without a time, so all in one window, shuffled anew for every request."""
+    rows = [{**row, "true": row["created"], "created": None} for row in chats(count)]
+    return Server(rows, lambda held: rng.sample(held, len(held)), most)
+
+
 class Gathered:
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -202,12 +208,9 @@ def test_chats_deleted_meanwhile_hide_none(at: int, workers: int) -> None:
 
 @pytest.mark.parametrize("at", range(15))
 def test_a_deleted_chat_stands_for_none_that_has_not_come(at: int) -> None:
-    """All in one window, as none has a time, in an order that changes with every request."""
     rng = random.Random(at)
     for _ in range(100):
-        server = Server([{**row, "true": row["created"], "created": None} for row in chats(12)])
-        server.order = lambda rows: rng.sample(rows, len(rows))
-        server.most = 4
+        server = without_order(12, 4, rng)
 
         def delete(number: int, server: Server = server) -> None:
             if number == at:
@@ -221,9 +224,7 @@ def test_a_deleted_chat_stands_for_none_that_has_not_come(at: int) -> None:
 def test_pages_that_are_alike_by_chance_are_no_ignored_skip() -> None:
     rng = random.Random(1)
     for _ in range(1000):
-        server = Server([{**row, "true": row["created"], "created": None} for row in chats(4)])
-        server.order = lambda rows: rng.sample(rows, len(rows))
-        server.most = 2
+        server = without_order(4, 2, rng)
 
         assert set(ids(read(server))) == {row["id"] for row in server.rows}
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import random
 import typing as t
-from dataclasses import dataclass, field
 
 import pytest
+from support.pages import Page, advance
 
 from tap_medchat_swell.pagination import (
     MOST_WITHOUT_NEW,
@@ -16,21 +16,6 @@ from tap_medchat_swell.pagination import (
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from singer_sdk.pagination import BaseAPIPaginator
-
-
-@dataclass
-class Page:
-    ids: Sequence[t.Any] = field(default_factory=list)
-    has_next_link: bool | None = None
-    last_page: int | None = None
-    total: int | None = None
-
-
-def advance(paginator: BaseAPIPaginator[int], page: Page) -> None:
-    """Give the page to the paginator, which takes pages where the SDK's take responses."""
-    paginator.advance(t.cast("t.Any", page))
 
 
 def offsets(paginator: ODataSkipPaginator, serve: Callable[[int], Sequence[t.Any]]) -> list[int]:

@@ -6,6 +6,7 @@ import random
 import typing as t
 
 import pytest
+from support.pages import Page, advance
 
 from tap_medchat_swell.pagination import PageLinksPaginator
 from tap_medchat_swell.swell.readings import MAX_IN_VAIN, Readings, Trust
@@ -14,13 +15,6 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PAGE_SIZE = 4
-
-
-class Page(t.NamedTuple):
-    ids: Sequence[int]
-    total: int | None
-    has_next_link: bool | None = None
-    last_page: int | None = None
 
 
 def read(
@@ -35,7 +29,7 @@ def read(
         while not pages.finished:
             start = (pages.current_value - 1) * PAGE_SIZE
             total = told.pop(0) if len(told) > 1 else told[0]
-            pages.advance(Page(serve()[start : start + PAGE_SIZE], total))  # type: ignore[arg-type]
+            advance(pages, Page(serve()[start : start + PAGE_SIZE], total=total))
         found |= pages.ids
         readings.add(pages, len(found))
     return found, readings
@@ -72,7 +66,7 @@ def test_without_a_total_another_reading_shows_what_slipped_between_pages() -> N
 def test_without_a_total_one_reading_of_one_page_is_enough() -> None:
     readings = Readings(Trust())
     pages = PageLinksPaginator(PAGE_SIZE)
-    pages.advance(Page([1, 2], None, has_next_link=False))  # type: ignore[arg-type]
+    advance(pages, Page([1, 2], has_next_link=False))
 
     readings.add(pages, 2)
 
@@ -127,7 +121,6 @@ def test_copies_in_a_steady_order_are_recognized_once(total: int | None) -> None
 
 def test_copies_in_an_order_that_changes_end_too() -> None:
     rng = random.Random(5)
-
     trust = Trust()
 
     found, readings = read(lambda: rng.sample(copies(), 20), [20], trust)

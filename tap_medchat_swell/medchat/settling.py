@@ -17,7 +17,6 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.windows import Window
 
 MAX_PASSES = 20
-MAX_REPEATED = 10  # fewer can be chance, where pages are small
 
 
 class SettlingChatWindow(ChatReader):
@@ -35,7 +34,7 @@ class SettlingChatWindow(ChatReader):
         self._pool: dict[str, tuple[Row, int | None]] = {}
         self._since_change: set[str] = set()
         self._in_pass: set[str] = set()
-        self._rows = self._new_in_pass = self._passes = self._repeated = 0
+        self._rows = self._known = self._passes = 0
         super().__init__(api, source, window)
 
     def accept(self, page: ChatPage) -> None:
@@ -43,16 +42,18 @@ class SettlingChatWindow(ChatReader):
         try:
             self.paginator.advance(page)  # type: ignore[arg-type]
         except PageRepeated:
-            self._page_repeated()
+            self.count_repeated(
+                f"MedChat sent the same chats of {self.window} for every $skip: it "
+                "ignores $skip, so what follows the first page cannot be read."
+            )
+            self._next_pass()
             return
-        known = len(self._pool)
         created = self.seconds(page.rows)
         self._pool.update(zip(page.ids, zip(page.rows, created, strict=True), strict=True))
         self._in_pass.update(page.ids)
-        self._new_in_pass += len(self._pool) - known
         if not self.paginator.finished:
             return
-        self._repeated = 0
+        self.repeated = 0
         if self._is_settled():
             self.hand_on(self.window, page.received)
         else:
@@ -65,7 +66,7 @@ class SettlingChatWindow(ChatReader):
         else:
             self._since_change.clear()
         self._rows = rows
-        return not self._new_in_pass and len(self._since_change) >= rows
+        return len(self._pool) == self._known and len(self._since_change) >= rows
 
     def hand_on(self, window: Window | None, received: datetime) -> None:
         """Hand on what has been gathered, and finish."""
@@ -77,7 +78,7 @@ class SettlingChatWindow(ChatReader):
 
     def _next_pass(self) -> None:
         self._passes += 1
-        self._new_in_pass = 0
+        self._known = len(self._pool)
         self._in_pass = set()
         if self._passes >= MAX_PASSES:
             msg = (
@@ -87,16 +88,6 @@ class SettlingChatWindow(ChatReader):
             )
             raise VendorError(msg)
         self.restart()
-
-    def _page_repeated(self) -> None:
-        self._repeated += 1
-        if self._repeated >= MAX_REPEATED:
-            msg = (
-                f"MedChat sent the same chats of {self.window} for every $skip: it "
-                "ignores $skip, so what follows the first page cannot be read."
-            )
-            raise VendorError(msg)
-        self._next_pass()
 
 
 class WindowEnd(SettlingChatWindow):

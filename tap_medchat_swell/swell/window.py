@@ -27,7 +27,6 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.swell.readings import Trust
 
 MIDNIGHT = " 00:00"  # makes Y-m-d H:i, the format of Swell's contacts page, out of Y-m-d
-MAX_REPEATED = 10  # fewer can be chance, where pages are small
 FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
 ROW_BYTES = 3000  # a row of Swell's in memory
 OPEN_DAYS = 2  # how far back Swell may refuse a to_date as not there yet
@@ -60,7 +59,6 @@ class PagedMessages(PagedReader[MessagePage]):
         self._items: dict[int, Item] = {}
         self.received: datetime | None = None
         self._readings = Readings(trust)
-        self._repeated = 0
         self.log = logging.getLogger("tap-medchat-swell.swell_messages")
         self._packed_bytes = 0
         self._restart()
@@ -98,7 +96,11 @@ class PagedMessages(PagedReader[MessagePage]):
         try:
             self.paginator.advance(page)  # type: ignore[arg-type]
         except PageRepeated:
-            self._page_repeated()
+            self.count_repeated(
+                "Swell sent the same messages for different page numbers: it ignores page, "
+                "so what follows the first page cannot be read."
+            )
+            self._restart()
             return
         self.received = self.received or page.received
         self.ids.update(page.ids)
@@ -118,18 +120,8 @@ class PagedMessages(PagedReader[MessagePage]):
         )
         self._rows = {}
 
-    def _page_repeated(self) -> None:
-        self._repeated += 1
-        if self._repeated >= MAX_REPEATED:
-            msg = (
-                "Swell sent the same messages for different page numbers: it ignores page, "
-                "so what follows the first page cannot be read."
-            )
-            raise VendorError(msg)
-        self._restart()
-
     def _finish(self) -> None:
-        self._repeated = 0
+        self.repeated = 0
         readings = self._readings
         readings.add(self.paginator, len(self.ids))
         if not readings.over:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 import pytest
@@ -22,6 +23,9 @@ SMALL = (
     ("swell_lookback_days", 1),
     ("swell_counts_lookback_days", 1),
     ("max_concurrency", 2),
+)
+SWELL_ONCE = functools.partial(
+    Schedule, chats=0, vendors="swell", settings=SMALL, runs=(RunPlan(),)
 )
 FOUND: dict[str, Schedule] = {
     # An unbuffered standard output writes only a part when a signal comes upon it.
@@ -88,36 +92,28 @@ FOUND: dict[str, Schedule] = {
         runs=(RunPlan(during=((40, "add_backdated_chat"),)),),
     ),
     # A page of copies of one message, and no hint about more, passed for the end.
-    "copies_fill_a_page": Schedule(
+    "copies_fill_a_page": SWELL_ONCE(
         seed=91,
-        chats=0,
         swell_messages=106,
         days=1,
-        vendors="swell",
-        settings=SMALL,
         quirks=(
             ("swell_repeat_across_locations", True),
             ("swell_per_page_clamp", 2),
             ("swell_meta", "absent"),
             ("swell_links", "absent"),
         ),
-        runs=(RunPlan(),),
     ),
     # The same, where the hints contradict each other.
-    "copies_fill_a_page_of_contradicting_hints": Schedule(
+    "copies_fill_a_page_of_contradicting_hints": SWELL_ONCE(
         seed=741,
-        chats=0,
         swell_messages=59,
         days=26,
-        vendors="swell",
-        settings=SMALL,
         quirks=(
             ("swell_repeat_across_locations", True),
             ("swell_per_page_clamp", 2),
             ("swell_order", "latest"),
             ("swell_hints", "last_page_now"),
         ),
-        runs=(RunPlan(),),
     ),
     # No chat has a time, so the ends that the last sweep foresaw were told of in vain.
     "an_end_is_foreseen_that_none_reaches": Schedule(
@@ -138,30 +134,22 @@ FOUND: dict[str, Schedule] = {
         runs=(RunPlan(faults=(Fault("no_content"),)),),
     ),
     # Once totals had proven to lie, one reading was enough, even in an order that changes.
-    "totals_lie_and_the_order_changes": Schedule(
+    "totals_lie_and_the_order_changes": SWELL_ONCE(
         seed=45,
-        chats=0,
         swell_messages=137,
         days=40,
-        vendors="swell",
-        settings=SMALL,
         quirks=(("swell_order", "unstable"), ("swell_total_shift", 3)),
-        runs=(RunPlan(),),
     ),
     # Pages of two rows in no order: a second page is like the first by chance at times.
-    "a_page_comes_twice_by_chance": Schedule(
+    "a_page_comes_twice_by_chance": SWELL_ONCE(
         seed=313,
-        chats=0,
         swell_messages=80,
         days=25,
-        vendors="swell",
-        settings=SMALL,
         quirks=(
             ("swell_per_page_clamp", 2),
             ("swell_order", "unstable"),
             ("swell_repeat_across_locations", True),
         ),
-        runs=(RunPlan(),),
     ),
 }
 
