@@ -57,6 +57,15 @@ def test_a_changed_row_writes_the_range() -> None:
     assert written(KNOWN, changed) == [b"A", b"b", b"a"]
 
 
+def test_opposite_changes_do_not_cancel_each_other() -> None:
+    names = [f"{number * 2654435761:032x}" for number in range(500)]
+    read = [swept([(f"{name}: 0".encode(), OLD)], CUT).digest for name in names]
+    unread = [swept([(f"{name}: 1".encode(), OLD)], CUT).digest for name in names]
+    differences = {(after - before) % 2**64 for before, after in zip(read, unread, strict=True)}
+
+    assert len(differences) == len(names)
+
+
 def test_a_backdated_row_writes_the_range() -> None:
     """Its date lies before the last sweep, yet it was not there then."""
     assert written(KNOWN, [*BEFORE, (b"late", OLD)]) == [b"a", b"b", b"a", b"late"]
