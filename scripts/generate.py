@@ -29,12 +29,16 @@ MELTANO_KINDS = {
     "date": "date_iso8601",
     "ids": "array",
     "choice": "options",
+    "url": "string",
+    "timezone": "string",
 }
 README_KINDS = {
     "string": "text",
     "integer": "whole number",
     "date": "date or date-time",
     "ids": "list of ids",
+    "url": "address",
+    "timezone": "name of a time zone",
 }
 ACRONYMS = {"Api": "API", "Id": "ID", "Ids": "IDs", "Mb": "MB", "Url": "URL"}
 VENDORS = {"Medchat": "MedChat"}

@@ -8,22 +8,20 @@ the typed view that the rest of the tap reads, follow from it here.
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import re
 import typing as t
 import zoneinfo
-from datetime import date, datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
 from tap_medchat_swell.timestamps import parse_timestamp
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
-_PRINTABLE = re.compile(r"[ -~]*")
 _SECRET_NAME = re.compile("token|secret|passw|salt|api_?key|credential", re.IGNORECASE)
 
-Kind = t.Literal["string", "integer", "date", "ids", "choice"]
+Kind = t.Literal["string", "integer", "date", "ids", "choice", "url", "timezone"]
 
 JSON_TYPES: dict[Kind, list[str]] = {
     "string": ["string", "null"],
@@ -31,6 +29,8 @@ JSON_TYPES: dict[Kind, list[str]] = {
     "date": ["string", "null"],
     "ids": ["array", "string", "null"],
     "choice": ["string", "null"],
+    "url": ["string", "null"],
+    "timezone": ["string", "null"],
 }
 
 
@@ -86,7 +86,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "medchat_api_url",
-        "string",
+        "url",
         "Address of MedChat's SMS chat API, without /external/orgs.",
         default="https://medchatapp.com/smschatapi",
     ),
@@ -129,7 +129,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "swell_api_url",
-        "string",
+        "url",
         "Address of Swell's API, without /messages.",
         default="https://platform.swellcx.com/api/v1",
     ),
@@ -201,7 +201,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "swell_date_sent_timezone",
-        "string",
+        "timezone",
         "Time zone (IANA name) in which Swell's date_sent is read for date_sent_utc.",
         default="UTC",
         example="America/Denver",
@@ -345,17 +345,22 @@ class Options:
 
 
 def _typed(setting: Setting, value: t.Any) -> t.Any:
-    if value is None:
+    if is_blank(value):
         value = setting.default
     if setting.kind == "ids":
         return as_ids(value)
     if setting.kind == "date":
         return parse_timestamp(value) if value else None
-    if setting.name == "swell_date_sent_timezone":
+    if setting.kind == "timezone":
         return zoneinfo.ZoneInfo(value)
-    if setting.kind == "string":
+    if setting.kind in ("string", "url"):
         return "" if value is None else value.strip()
     return value
+
+
+def is_blank(value: t.Any) -> bool:
+    """Whether a setting is left open; `NAME=` in an environment file leaves it so, too."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def as_ids(value: t.Any) -> tuple[str, ...]:
@@ -404,129 +409,4 @@ def _url_secrets(url: t.Any) -> Iterator[str]:
 
 def has_credentials(vendor: str, config: Mapping[str, t.Any]) -> bool:
     """Whether everything that the vendor's streams need is there."""
-    return all(config.get(name) for name in CREDENTIALS[vendor])
-
-
-def problems(config: Mapping[str, t.Any]) -> list[str]:
-    """What can never work in a configuration: sentences that quote no value."""
-    return [
-        *_value_problems(config),
-        *_credential_problems(config),
-        *_date_problems(config),
-    ]
-
-
-def _value_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
-    for setting in SETTINGS:
-        value = config.get(setting.name)
-        if value is None or value == "":
-            if setting.required:
-                yield f"{setting.name} is missing. {setting.description}"
-            continue
-        problem = _problem(setting, value)
-        if problem:
-            yield f"{setting.name} {problem}."
-
-
-def _problem(setting: Setting, value: t.Any) -> str | None:
-    if setting.kind == "integer":
-        return _integer_problem(setting, value)
-    if setting.kind == "ids":
-        return _ids_problem(value)
-    return _text_problem(setting, value) if isinstance(value, str) else "must be text"
-
-
-def _text_problem(setting: Setting, value: str) -> str | None:
-    if setting.choices and value not in setting.choices:
-        return f"must be one of {', '.join(setting.choices)}"
-    if setting.kind == "date" and parse_timestamp(value) is None:
-        return "must be a date or a date and time, such as 2024-01-01T00:00:00Z"
-    if setting.name.endswith("_api_url"):
-        return _url_problem(value)
-    if setting.name == "swell_date_sent_timezone" and not _is_zone(value):
-        return "must be the IANA name of a time zone, such as America/Denver"
-    if setting.kind == "string" and not _PRINTABLE.fullmatch(value.strip()):
-        return "must hold printable ASCII characters only"
-    return None
-
-
-def _integer_problem(setting: Setting, value: t.Any) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        return "must be a whole number"
-    if setting.minimum is not None and value < setting.minimum:
-        return f"must be at least {setting.minimum}"
-    if setting.maximum is not None and value > setting.maximum:
-        return f"must be at most {setting.maximum}"
-    return None
-
-
-def _ids_problem(value: t.Any) -> str | None:
-    try:
-        as_ids(value)
-    except ValueError:
-        return "must be a list of whole numbers, such as 3,7"
-    return None
-
-
-def _url_problem(value: str) -> str | None:
-    try:
-        parts = urlsplit(value.strip())
-        parts.port  # noqa: B018 - the access is the check
-    except ValueError:
-        return "is not an address"
-    if parts.username or parts.password or parts.query or parts.fragment:
-        return "must hold no user name, password, query or fragment"
-    if not parts.hostname:
-        return "must be an address such as https://example.com/api"
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
-        return None
-    return "must start with https:// (http:// is for this machine's own address only)"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
-
-
-def _credential_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
-    present = [vendor for vendor in CREDENTIALS if has_credentials(vendor, config)]
-    for vendor, names in CREDENTIALS.items():
-        missing = [name for name in names if not config.get(name)]
-        if missing and len(missing) < len(names):
-            yield f"{' and '.join(missing)} is missing: {vendor} needs {' and '.join(names)}."
-            return
-    if not present:
-        yield (
-            "No credentials: set medchat_org_id and medchat_access_token for MedChat, "
-            "swell_api_token for Swell, or all three."
-        )
-    if "hash_salt" in str(config.get("stream_maps") or "") and not config.get("hash_salt"):
-        yield "hash_salt is missing: stream_maps uses it."
-    split = config.get("swell_counts_split")
-    if split in ("location", "team") and not config.get(f"swell_{split}_ids"):
-        yield f"swell_counts_split is {split}: list the ids in swell_{split}_ids."
-
-
-def _date_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
-    start = _instant(config.get("start_date"))
-    end = _instant(config.get("end_date"))
-    if start and end and end <= start:
-        yield "end_date must be after start_date."
-    if start and start.date() < date(1990, 1, 1):
-        yield "start_date must not be before 1990-01-01."
-    if end and end > datetime.now(timezone.utc) + timedelta(days=36500):
-        yield "end_date must not be more than a hundred years away."
-
-
-def _instant(value: t.Any) -> datetime | None:
-    return parse_timestamp(value) if isinstance(value, str) else None
+    return not any(is_blank(config.get(name)) for name in CREDENTIALS[vendor])

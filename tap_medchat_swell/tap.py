@@ -25,6 +25,7 @@ from tap_medchat_swell.medchat.streams import (
     SmsMessages,
     SmsTextBotExecutions,
 )
+from tap_medchat_swell.problems import problems
 from tap_medchat_swell.state import check_state
 from tap_medchat_swell.swell.streams import SwellMessageCounts, SwellMessages
 from tap_medchat_swell.writer import BufferedWriter
@@ -105,7 +106,7 @@ class TapMedchatSwell(Tap):
         """Validate in own words: the SDK's quote the values, secrets included."""
         redaction.REDACTOR.protect(settings.secret_values(self._config))
         self.append_builtin_config(self.config_jsonschema)
-        errors = [*self._builtin_problems(), *settings.problems(self._config)]
+        errors = [*self._builtin_problems(), *problems(self._config)]
         if errors and raise_errors:
             summary = "Config validation failed"
             raise ConfigValidationError(summary, errors=errors, schema={})
@@ -117,15 +118,15 @@ class TapMedchatSwell(Tap):
         properties = self.config_jsonschema["properties"]
         builtin = {name: properties[name] for name in properties if name not in own}
         validator = JSONSchemaValidator({"type": "object", "properties": builtin})
-        problems = [
+        found = [
             f"{'.'.join(map(str, error.path))} is not valid ({error.validator})."
             for error in validator.iter_errors(self._config)
         ]
         if self._config.get("batch_config"):
-            problems.append(
+            found.append(
                 "batch_config is not supported: batches would pass by stream maps and deselection."
             )
-        return problems
+        return found
 
     def setup_mapper(self) -> None:
         """Set up stream maps, in which config['hash_salt'] is the setting."""

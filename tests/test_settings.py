@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tap_medchat_swell import settings
-from tap_medchat_swell.settings import Options, as_ids, problems, secret_values
+from tap_medchat_swell.problems import problems
+from tap_medchat_swell.settings import Options, as_ids, secret_values
 
 UTC = timezone.utc
 GOOD: dict[str, t.Any] = {
@@ -87,6 +88,10 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
         "swell_counts_split is location: list the ids in swell_location_ids.",
     ),
     (
+        {"swell_counts_split": "team", "swell_team_ids": []},
+        "swell_counts_split is team: list the ids in swell_team_ids.",
+    ),
+    (
         {"swell_counts_split": "team", "swell_location_ids": "3"},
         "swell_counts_split is team: list the ids in swell_team_ids.",
     ),
@@ -98,6 +103,7 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
 FINE: list[dict[str, t.Any]] = [
     {},
     {"swell_api_token": ""},
+    {"swell_api_token": "\t"},
     {"medchat_org_id": "", "medchat_access_token": None},
     {"medchat_lookback_days": 0, "requests_per_minute": 1},
     {"medchat_lookback_days": None, "end_date": None},
@@ -139,9 +145,16 @@ def test_no_problem(changes: dict[str, t.Any]) -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    found = problems({**GOOD, "swell_page_size": 0, "start_date": "x", "end_date": 5})
+    changes = {
+        "swell_page_size": 0,
+        "start_date": "x",
+        "end_date": 5,
+        "medchat_access_token": None,
+        "swell_counts_split": "team",
+        "stream_maps": {"sms_chats": {"name": "md5(config['hash_salt'])"}},
+    }
 
-    assert len(found) == 3
+    assert len(problems({**GOOD, **changes})) == len(changes)
 
 
 @pytest.mark.parametrize("setting", settings.SETTINGS, ids=lambda setting: setting.name)
@@ -197,8 +210,9 @@ class TestOptions:
         assert options.medchat_access_token == "medchat-token"
         assert options.medchat_lookback_days == 0
 
-    def test_null_is_the_default(self) -> None:
-        everything = dict.fromkeys((s.name for s in settings.SETTINGS), None)
+    @pytest.mark.parametrize("blank", [None, "", " "])
+    def test_blank_is_the_default(self, blank: str | None) -> None:
+        everything = dict.fromkeys((s.name for s in settings.SETTINGS), blank)
 
         assert Options.from_config({**everything, **GOOD}) == Options.from_config(GOOD)
 

@@ -1,0 +1,154 @@
+"""What can never work in a configuration, told before anything is asked for."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+import zoneinfo
+from datetime import date, datetime, timedelta, timezone
+from urllib.parse import urlsplit
+
+from tap_medchat_swell.settings import CREDENTIALS, SETTINGS, as_ids, is_blank
+from tap_medchat_swell.timestamps import parse_timestamp
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tap_medchat_swell.settings import Setting
+
+_PRINTABLE = re.compile(r"[ -~]*")
+
+
+def problems(config: Mapping[str, t.Any]) -> list[str]:
+    """What can never work in a configuration: sentences that quote no value."""
+    return [
+        *_value_problems(config),
+        *_credential_problems(config),
+        *_companion_problems(config),
+        *_date_problems(config),
+    ]
+
+
+def _value_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
+    for setting in SETTINGS:
+        value = config.get(setting.name)
+        if is_blank(value):
+            if setting.required:
+                yield f"{setting.name} is missing. {setting.description}"
+            continue
+        problem = _problem(setting, value)
+        if problem:
+            yield f"{setting.name} {problem}."
+
+
+def _problem(setting: Setting, value: t.Any) -> str | None:
+    if setting.kind == "integer":
+        return _integer_problem(setting, value)
+    if setting.kind == "ids":
+        return _ids_problem(value)
+    return _text_problem(setting, value) if isinstance(value, str) else "must be text"
+
+
+def _text_problem(setting: Setting, value: str) -> str | None:
+    if setting.choices and value not in setting.choices:
+        return f"must be one of {', '.join(setting.choices)}"
+    if setting.kind == "date" and parse_timestamp(value) is None:
+        return "must be a date or a date and time, such as 2024-01-01T00:00:00Z"
+    if setting.kind == "url":
+        return _url_problem(value)
+    if setting.kind == "timezone" and not _is_zone(value):
+        return "must be the IANA name of a time zone, such as America/Denver"
+    if setting.kind == "string" and not _PRINTABLE.fullmatch(value.strip()):
+        return "must hold printable ASCII characters only"
+    return None
+
+
+def _integer_problem(setting: Setting, value: t.Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return "must be a whole number"
+    if setting.minimum is not None and value < setting.minimum:
+        return f"must be at least {setting.minimum}"
+    if setting.maximum is not None and value > setting.maximum:
+        return f"must be at most {setting.maximum}"
+    return None
+
+
+def _ids_problem(value: t.Any) -> str | None:
+    try:
+        as_ids(value)
+    except ValueError:
+        return "must be a list of whole numbers, such as 3,7"
+    return None
+
+
+def _url_problem(value: str) -> str | None:
+    try:
+        parts = urlsplit(value.strip())
+        parts.port  # noqa: B018 - the access is the check
+    except ValueError:
+        return "is not an address"
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return "must hold no user name, password, query or fragment"
+    if not parts.hostname:
+        return "must be an address such as https://example.com/api"
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        return None
+    return "must start with https:// (http:// is for this machine's own address only)"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _credential_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
+    missing = {
+        vendor: [name for name in names if is_blank(config.get(name))]
+        for vendor, names in CREDENTIALS.items()
+    }
+    begun = [vendor for vendor, names in CREDENTIALS.items() if missing[vendor] != list(names)]
+    for vendor in begun:
+        if missing[vendor]:
+            needs = " and ".join(CREDENTIALS[vendor])
+            yield f"{' and '.join(missing[vendor])} is missing: {vendor} needs {needs}."
+    if not begun:
+        yield (
+            "No credentials: set medchat_org_id and medchat_access_token for MedChat, "
+            "swell_api_token for Swell, or all three."
+        )
+
+
+def _companion_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
+    uses_salt = "hash_salt" in str(config.get("stream_maps") or "")
+    if uses_salt and is_blank(config.get("hash_salt")):
+        yield "hash_salt is missing: stream_maps uses it."
+    split = config.get("swell_counts_split")
+    ids = config.get(f"swell_{split}_ids")
+    if split in ("location", "team") and not _ids_problem(ids) and not as_ids(ids):
+        yield f"swell_counts_split is {split}: list the ids in swell_{split}_ids."
+
+
+def _date_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
+    start = _instant(config.get("start_date"))
+    end = _instant(config.get("end_date"))
+    if start and end and end <= start:
+        yield "end_date must be after start_date."
+    if start and start.date() < date(1990, 1, 1):
+        yield "start_date must not be before 1990-01-01."
+    if end and end > datetime.now(timezone.utc) + timedelta(days=36500):
+        yield "end_date must not be more than a hundred years away."
+
+
+def _instant(value: t.Any) -> datetime | None:
+    return parse_timestamp(value) if isinstance(value, str) else None
