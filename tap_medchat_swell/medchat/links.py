@@ -32,34 +32,37 @@ class CutCollections:
         self._base = urlsplit(url)
 
     def complete(self, rows: list[Row], ask: Ask) -> None:
-        """Append what the links lead to. A link that leads nowhere stays in its row."""
+        """Append what the links lead to. A link to no end stays in its row."""
         for row in rows:
             for key in [key for key in row if "@" in key and is_link(key)]:
                 items = row.get(key.partition("@")[0])
                 if isinstance(items, list) and isinstance(row[key], str):
-                    rest = self._follow(row[key], ask)
-                    if rest is not None:
-                        items += rest
+                    rest, is_whole = self._follow(row[key], ask)
+                    items += rest
+                    if is_whole:
                         del row[key]
 
-    def _follow(self, link: str | None, ask: Ask) -> list[t.Any] | None:
+    def _follow(self, link: str | None, ask: Ask) -> tuple[list[t.Any], bool]:
+        """What came, and whether that is all; a link in a circle is followed once."""
         rows: list[t.Any] = []
-        for _ in range(MAX_PAGES):
-            if link is None:
-                return rows
+        followed: set[str] = set()
+        while link is not None:
             url = self._own(link, ask.url)
-            if url is None:
-                return None
+            if url is None or url in followed or len(followed) == MAX_PAGES:
+                return rows, False
+            followed.add(url)
             try:
                 page, link = self._client.fetch(Ask(url, f"rest of {ask.label}"), self._page)
             except VendorError as error:
                 if error.status in NOT_THERE:
-                    return None
+                    return rows, False
                 raise
             if not page:
-                return rows
+                return rows, True
+            if page == rows[-len(page) :]:
+                return rows, False
             rows += page
-        return None
+        return rows, True
 
     def _own(self, link: str, asked: str) -> str | None:
         """The link at the configured address; None if it leads outside of it."""

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from tap_medchat_swell.client import Ask
+from tap_medchat_swell.errors import VendorError
+from tap_medchat_swell.medchat.api import MEDCHAT
+from tap_medchat_swell.medchat.links import CutCollections
+
+BASE = "https://medchat.example/smschatapi"
+LINK = "Messages@odata.nextLink"
+NOWHERE = object()
+
+
+class Pages:
+    """Answers from a list, the last one again and again; stands for the client."""
+
+    def __init__(self, *pages: t.Any) -> None:
+        self.pages = pages
+        self.asked: list[str] = []
+
+    def fetch(self, ask: Ask, read: t.Callable[[t.Any], t.Any]) -> t.Any:
+        page = self.pages[min(len(self.asked), len(self.pages) - 1)]
+        self.asked.append(ask.url)
+        if page is NOWHERE:
+            error = VendorError("not there")
+            error.status = 404
+            raise error
+        return read(page(len(self.asked)) if callable(page) else page)
+
+
+def page(numbers: list[int], link: str | None = None) -> dict[str, t.Any]:
+    return {"value": numbers} | ({"@odata.nextLink": f"{BASE}/x?{link}"} if link else {})
+
+
+def completed(pages: Pages) -> dict[str, t.Any]:
+    """A chat with one message and a link to the pages."""
+    chat = {"id": "c", "Messages": [0], LINK: f"{BASE}/x?1"}
+    cut = CutCollections(t.cast("t.Any", pages), MEDCHAT, f"{BASE}/smsChats")
+    cut.complete([chat], Ask(f"{BASE}/smsChats?$top=1", "chats"))
+    return chat
+
+
+@pytest.mark.parametrize("last", [[page([3])], [page([3], "3"), page([])], [[3]]])
+def test_all_pages_are_appended(last: list[t.Any]) -> None:
+    pages = Pages(page([1, 2], "2"), *last)
+
+    assert completed(pages) == {"id": "c", "Messages": [0, 1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("pages", "requests"),
+    [
+        ([page([1], "2"), page([2], "1")], 2),
+        ([page([1], "2"), page([2], "2")], 2),
+        ([page([1], "2"), page([2], "3"), lambda asked: page([2], f"s={asked}")], 3),
+        ([page([1], "2"), page([2], "3"), NOWHERE], 3),
+    ],
+    ids=["circle", "to itself", "same page under new links", "not found"],
+)
+def test_a_link_to_no_end_stays_and_what_came_is_kept(pages: list[t.Any], requests: int) -> None:
+    served = Pages(*pages)
+    chat = completed(served)
+
+    assert (chat["Messages"], LINK in chat) == ([0, 1, 2], True)
+    assert len(served.asked) == requests
+
+
+def test_links_are_not_followed_for_ever() -> None:
+    endless = Pages(lambda asked: page([asked], f"{asked + 1}"))
+    chat = completed(endless)
+
+    assert chat["Messages"] == list(range(1001))
+    assert LINK in chat
