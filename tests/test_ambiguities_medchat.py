@@ -184,8 +184,7 @@ def test_m14_message_with_its_chats_id(medchat: Readings) -> None:
 
 @pytest.mark.parametrize("reading", ["absent", "null"])
 def test_m15_collection_never_sent_is_an_error(medchat: Readings, reading: str) -> None:
-    run = medchat.fails("left Messages out", medchat_expanded=reading)
-    assert "sweep" not in str(run.state) or '"windows": [[' not in str(run.state)
+    medchat.fails("left Messages out", medchat_expanded=reading)
 
 
 @pytest.mark.parametrize("reading", ["omitted", "null", "array"])

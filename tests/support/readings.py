@@ -25,6 +25,7 @@ SETTINGS: dict[str, t.Any] = {
     "swell_counts_lookback_days": 3,
     "max_concurrency": 2,
 }
+PAGED_STREAMS = {"medchat": ("sms_chats", "sms_messages"), "swell": ("swell_messages",)}
 FULL_DAY_OF_CHANGES = RunPlan(
     before=("add_message", "change_chat", "add_chat", "add_swell_message", "change_swell_message")
 )
@@ -115,6 +116,14 @@ class Readings:
         run = self.run(settings, **quirks)
         assert run.code == 1, run.log
         assert any(sentence in line for line in run.errors), run.errors
-        for bookmark in (run.states or [{}])[-1].get("bookmarks", {}).values():
-            assert "finished" not in bookmark or self.vendor == "swell"
+        bookmarks = (run.states or [{}])[-1].get("bookmarks", {})
+        for stream in PAGED_STREAMS[self.vendor]:
+            assert _is_at_its_start(bookmarks.get(stream, {})), bookmarks
         return run
+
+
+def _is_at_its_start(bookmark: dict[str, t.Any]) -> bool:
+    has_come_on = bookmark.get("sweep", {}).get("windows") or (
+        bookmark.get("at") != bookmark.get("since")
+    )
+    return "finished" not in bookmark and not has_come_on
