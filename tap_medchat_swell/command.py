@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import typing as t
+import warnings
 
-from singer_sdk.exceptions import ConfigValidationError
+import click
 from singer_sdk.plugin_base import SingerCommand
 
 from tap_medchat_swell.errors import Stopped, TapError, TargetGone
@@ -26,25 +28,31 @@ class TapCommand(SingerCommand):
         """Run, and turn whatever comes into a line and an exit code."""
         try:
             return super().main(*args, **kwargs)
-        except ConfigValidationError as error:
-            for problem in error.errors:
-                self.logger.error("%s", problem)  # noqa: TRY400 - no traceback
-            sys.exit(FAILED)
-        except (TargetGone, BrokenPipeError):
-            self.logger.error("The target has gone: it reads no more.")  # noqa: TRY400
-            silence_stdout()
-            sys.exit(FAILED)
+        except TargetGone as gone:
+            self._end_without_output(gone)
         except Stopped as stopped:
             self.logger.warning("Stopped by signal %d.", stopped.signum)
             sys.exit(128 + stopped.signum)
         except Exception as error:  # noqa: BLE001 - the last resort
+            if isinstance(error, OSError) and error.filename is None:
+                self._end_without_output(TargetGone(error))
             self.logger.error("%s", explain(error))  # noqa: TRY400 - tells what may be told
             sys.exit(FAILED)
 
+    def _end_without_output(self, gone: TargetGone) -> t.NoReturn:
+        self.logger.error("%s", gone)
+        # Keep Python from flushing what cannot be written, and complaining, as it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
 
-def silence_stdout() -> None:
-    """Keep Python from flushing into the broken pipe, and complaining, as it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    def invoke(self, ctx: click.Context) -> t.Any:
+        """Run past the SDK's own, whose last line says only that validation failed.
+
+        The last line is all that `meltano config test` shows.
+        """
+        logging.captureWarnings(capture=True)
+        warnings.filterwarnings("once", category=DeprecationWarning)
+        return click.Command.invoke(self, ctx)
 
 
 def load_document(file: t.IO[str], what: str) -> dict[str, t.Any]:
@@ -63,12 +71,12 @@ def load_document(file: t.IO[str], what: str) -> dict[str, t.Any]:
 
 def load_config(path: str) -> dict[str, t.Any]:
     """A configuration file; raises TapError where it cannot be read."""
-    if path.lstrip().startswith("{"):
+    if "{" in path:
         # Its secrets are not known yet, so the path must not be named.
         msg = "--config takes the path of a file, not the configuration itself."
         raise TapError(msg)
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - load_document's type
+        with open(path, encoding="utf-8-sig") as file:  # noqa: PTH123 - load_document's type
             return load_document(file, "configuration")
     except OSError as error:
         msg = f"The configuration file {path} cannot be read: {error.strerror}."

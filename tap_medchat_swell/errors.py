@@ -7,11 +7,16 @@ TapError                 its text is one sentence, free of secrets and patient d
     ├── PageTooLarge     MedChat refused `$top`, or a page is over the size limit (M3)
     └── InputRefused     422: the vendor refused a parameter (W3, W12)
 Stopped                  SIGTERM or SIGINT arrived
-TargetGone               the target has closed the pipe
+TargetGone               standard output cannot be written any more
 Cancelled                the reading that a worker was fetching for has ended
 """
 
 from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class TapError(Exception):
@@ -23,7 +28,17 @@ class StateError(TapError):
 
 
 class SyncFailed(TapError):
-    """At least one stream could not be read to its end."""
+    """Streams could not be read to their end.
+
+    Its sentence repeats why: the last line is all that some orchestrators show.
+    """
+
+    def __init__(self, failures: Mapping[str, Exception]) -> None:
+        reasons = dict.fromkeys(str(e) for e in failures.values() if isinstance(e, TapError))
+        super().__init__(
+            f"Not read to the end: {', '.join(failures)}. The state keeps what was read; the "
+            f"next run goes on from there. {' '.join(reasons)}".strip()
+        )
 
 
 class VendorError(TapError):
@@ -61,9 +76,16 @@ class Stopped(BaseException):
 
 
 class TargetGone(BaseException):
-    """The target has closed the pipe. No Exception, as Stopped is none: the SDK would
-    call it an unhandled error of the stream.
+    """Standard output cannot be written any more. No Exception, as Stopped is none: the
+    SDK would call it an unhandled error of the stream.
     """
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(
+            "The target has gone: it reads no more."
+            if isinstance(cause, BrokenPipeError)
+            else f"The output cannot be written: {cause.strerror}."
+        )
 
 
 class Cancelled(BaseException):

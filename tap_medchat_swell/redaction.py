@@ -30,7 +30,8 @@ if t.TYPE_CHECKING:
     from types import TracebackType
 
 MASK = "[redacted]"
-# Below this length a value is no secret, and taking it out of records would spoil them.
+# Below these lengths a value is no secret, and taking it out would only spoil the text.
+SHORTEST = 4
 SHORTEST_IN_RECORDS = 8
 MOST_LINES = 100  # of a traceback
 SAFE_TEXTS = (TapError, ConfigValidationError, MapExpressionError, StreamMapConfigError)
@@ -41,33 +42,42 @@ class Redactor:
 
     def __init__(self) -> None:
         self._values: set[str] = set()
+        self._sent: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         self._in_records: list[bytes] = []
 
-    def protect(self, values: Iterable[str]) -> None:
-        """Take these values out of everything that is written from now on."""
-        self._values.update(value for value in map(str.strip, values) if value)
-        forms = {form for value in self._values for form in _forms(value)}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+    def protect(self, values: Iterable[str], sent: Iterable[str] = ()) -> None:
+        """Take these values out of all logs from now on, and those `sent` out of records.
+
+        A vendor may echo what it was sent. Nothing else is taken out of records: what a
+        stream map puts there is meant to stand there.
+        """
+        self._sent.update(_at_least(SHORTEST_IN_RECORDS, sent))
+        self._values.update(_at_least(SHORTEST, values))
+        forms = _longest_first(form for value in self._values for form in _forms(value))
+        self._pattern = re.compile("|".join(map(re.escape, forms))) if forms else None
         # Nothing else can stand in a line of JSON, and no quote that ends a string.
-        escaped = {json.dumps(form)[1:-1] for form in forms}
-        self._in_records = [
-            form.encode()
-            for form in sorted(escaped, key=len, reverse=True)
-            if len(form) >= SHORTEST_IN_RECORDS
-        ]
+        escaped = (json.dumps(form)[1:-1] for value in self._sent for form in _forms(value))
+        self._in_records = [form.encode() for form in _longest_first(escaped)]
 
     def text(self, text: str) -> str:
         """The text without any protected value."""
         return self._pattern.sub(MASK, text) if self._pattern else text
 
     def line(self, data: bytes | bytearray) -> bytes | bytearray:
-        """Singer output without any protected value: a vendor may echo its token."""
+        """Singer output without what was sent."""
         for form in self._in_records:
             if form in data:
                 data = data.replace(form, MASK.encode())
         return data
+
+
+def _at_least(length: int, values: Iterable[str]) -> Iterable[str]:
+    return (value for value in map(str.strip, values) if len(value) >= length)
+
+
+def _longest_first(forms: Iterable[str]) -> list[str]:
+    return sorted(set(forms), key=len, reverse=True)
 
 
 def _forms(value: str) -> set[str]:

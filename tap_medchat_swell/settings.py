@@ -386,6 +386,14 @@ def secret_values(config: Mapping[str, t.Any]) -> Iterator[str]:
         yield from _url_secrets(config.get(name))
 
 
+def tokens(config: Mapping[str, t.Any]) -> Iterator[str]:
+    """The secrets that are sent to the vendors."""
+    credentials = {name for names in CREDENTIALS.values() for name in names}
+    for setting in SETTINGS:
+        if setting.secret and setting.name in credentials:
+            yield from _texts(config.get(setting.name))
+
+
 def _texts(value: t.Any) -> Iterator[str]:
     if isinstance(value, dict):
         value = list(value.values())

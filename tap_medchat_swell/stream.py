@@ -185,7 +185,7 @@ class WindowedStream(Stream, ABC):
         if self.is_dry_run:
             raise error
         self.logger.error("%s", explain(error))
-        self._tap.failed_streams.extend(peer.name for peer in peers)
+        self._tap.failures |= dict.fromkeys((peer.name for peer in peers), error)
 
     def idle(self) -> None:
         """What has to be done often, also while waiting for answers."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from singer_sdk import Tap
 from singer_sdk.cli import plugin_cli
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase, _ConfigInput
 from singer_sdk.singerlib.encoding.simple import StateMessage
@@ -53,6 +54,11 @@ BAD_CATALOG = "The catalog is not one that --discover wrote: write it anew."
 STOP_SECONDS = 1.5
 
 
+def guard(config: dict[str, t.Any]) -> None:
+    """Keep the configuration's secrets out of all output."""
+    redaction.REDACTOR.protect(settings.secret_values(config), settings.tokens(config))
+
+
 class TapMedchatSwell(Tap):
     """Patient text messages from MedChat (SMS chats) and Swell CX (messages)."""
 
@@ -73,7 +79,7 @@ class TapMedchatSwell(Tap):
     ]
 
     def __init__(self, **kwargs: t.Any) -> None:
-        self.failed_streams: list[str] = []
+        self.failures: dict[str, Exception] = {}
         self._stop_signal: int | None = None
         catalog = kwargs.get("catalog")
         if isinstance(catalog, dict) and not catalog.get("streams"):
@@ -104,11 +110,11 @@ class TapMedchatSwell(Tap):
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Validate in own words: the SDK's quote the values, secrets included."""
-        redaction.REDACTOR.protect(settings.secret_values(self._config))
+        guard(self._config)
         self.append_builtin_config(self.config_jsonschema)
         errors = [*self._builtin_problems(), *problems(self._config)]
         if errors and raise_errors:
-            summary = "Config validation failed"
+            summary = f"Config validation failed: {' '.join(errors)}"
             raise ConfigValidationError(summary, errors=errors, schema={})
         return errors
 
@@ -134,7 +140,13 @@ class TapMedchatSwell(Tap):
         if salt:
             map_config = self._config.get("stream_map_config") or {}
             self._config["stream_map_config"] = {"hash_salt": salt, **map_config}
-        super().setup_mapper()
+        # Past the SDK's own, which looks for a deselected stream's key in an empty schema.
+        super(Tap, self).setup_mapper()
+        for name, entry in self.catalog.items():
+            schema, selection = entry.schema.to_dict(), entry.metadata.resolve_selection()
+            if selection[()]:
+                schema = get_selected_schema(name, schema, selection)
+            self.mapper.register_raw_stream_schema(name, schema, entry.key_properties)
 
     def load_state(self, state: dict[str, t.Any]) -> None:
         """Take over the state; raises StateError for what is none."""
@@ -164,12 +176,8 @@ class TapMedchatSwell(Tap):
         """
         super().sync_all()
         self.message_writer.flush()
-        if self.failed_streams:
-            msg = (
-                f"Not read to the end: {', '.join(self.failed_streams)}. The state keeps "
-                "what was read; the next run goes on from there."
-            )
-            raise SyncFailed(msg)
+        if self.failures:
+            raise SyncFailed(self.failures)
 
     def check_stop(self) -> None:
         """Raise Stopped if a signal has come: called where nothing is half done."""
@@ -234,7 +242,7 @@ class TapMedchatSwell(Tap):
         for path in value:
             if path != "ENV":
                 config |= load_config(path)
-        redaction.REDACTOR.protect(settings.secret_values(config))
+        guard(config)
         return _ConfigInput(config=config, parse_env="ENV" in value)
 
     @classmethod

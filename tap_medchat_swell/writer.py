@@ -22,7 +22,7 @@ LONGEST_HOLD = 1.0
 
 
 class BufferedWriter(GenericSingerWriter[bytearray, Message]):
-    """Writes lines to standard output; raises TargetGone when nobody reads them."""
+    """Writes lines to standard output; raises TargetGone when that fails."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -57,8 +57,8 @@ class BufferedWriter(GenericSingerWriter[bytearray, Message]):
         if data:
             try:
                 _write_all(REDACTOR.line(data))
-            except OSError:
-                raise TargetGone from None
+            except OSError as error:
+                raise TargetGone(error) from None
 
 
 def _write_all(data: bytes | bytearray) -> None:

@@ -75,10 +75,9 @@ class Run:
 
     @property
     def errors(self) -> list[str]:
-        """The log lines of level ERROR, without their prefixes and the SDK's heading."""
+        """The log lines of level ERROR, without their prefixes."""
         lines = (line for line in self.log.splitlines() if "| ERROR" in line)
-        errors = (line.rpartition(" | ")[2] for line in lines)
-        return [error for error in errors if error != "Config validation failed"]
+        return [line.rpartition(" | ")[2] for line in lines]
 
 
 class _Lines(logging.Handler):

@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
 TOKEN = r's3cr3t/+&"\x token%'
+OTHER = "a salt of its own"
 FORMS: dict[str, Callable[[str], str]] = {
     "raw": str,
     "URL": urllib.parse.quote,
@@ -32,7 +33,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 @pytest.fixture
 def redactor() -> Redactor:
     redactor = Redactor()
-    redactor.protect([TOKEN])
+    redactor.protect([TOKEN, OTHER], sent=[TOKEN])
     return redactor
 
 
@@ -50,13 +51,18 @@ def test_every_form_is_taken_out_of_records(redactor: Redactor, form: str) -> No
     assert json.loads(redactor.line(line)) == {"text": f"a={MASK}&b", "other": 1}
 
 
+def test_what_is_not_sent_stays_in_records(redactor: Redactor) -> None:
+    assert redactor.text(OTHER) == MASK
+    assert redactor.line(OTHER.encode()) == OTHER.encode()
+
+
 def test_without_secrets_text_stays() -> None:
     assert Redactor().text("anything") == "anything"
     assert Redactor().line(b"anything") == b"anything"
 
 
-@pytest.mark.parametrize("values", [[""], ["  "], []])
-def test_an_empty_secret_masks_nothing(values: list[str]) -> None:
+@pytest.mark.parametrize("values", [[""], ["  "], [], ["a"]])
+def test_a_secret_of_next_to_nothing_masks_nothing(values: list[str]) -> None:
     redactor = Redactor()
     redactor.protect(values)
 

@@ -94,7 +94,7 @@ def test_flush_writes_nothing_twice(out: io.BytesIO) -> None:
 
 @pytest.mark.parametrize("token", ["s3cr3t-token", r's3cr3t/+&"\x', "s3cr3t token%"])
 def test_an_echoed_token_is_taken_out_and_lines_stay_json(out: io.BytesIO, token: str) -> None:
-    REDACTOR.protect([token])
+    REDACTOR.protect([token], sent=[token])
     lines = BufferedWriter()
 
     lines.write_message(record(f"before {token} after"))
@@ -104,7 +104,7 @@ def test_an_echoed_token_is_taken_out_and_lines_stay_json(out: io.BytesIO, token
 
 
 def test_short_secrets_do_not_spoil_records(out: io.BytesIO) -> None:
-    REDACTOR.protect(["abc"])
+    REDACTOR.protect(["abc"], sent=["abc"])
     lines = BufferedWriter()
 
     lines.write_message(record("abcdef"))
@@ -113,17 +113,26 @@ def test_short_secrets_do_not_spoil_records(out: io.BytesIO) -> None:
     assert json.loads(out.getvalue())["record"] == {"text": "abcdef"}
 
 
-def test_a_broken_pipe_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (BrokenPipeError(), "The target has gone: it reads no more."),
+        (OSError(28, "No space left"), "The output cannot be written: No space left."),
+    ],
+)
+def test_what_cannot_be_written_is_told(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, sentence: str
+) -> None:
     class Broken(io.BytesIO):
         def write(self, _: object) -> int:
-            raise BrokenPipeError
+            raise error
 
     stdout = SimpleNamespace(buffer=Broken())
     monkeypatch.setattr(writer, "sys", SimpleNamespace(stdout=stdout))
     lines = BufferedWriter()
     lines.write_lines(b"a\n")
 
-    with pytest.raises(TargetGone):
+    with pytest.raises(TargetGone, match=sentence):
         lines.flush()
 
 

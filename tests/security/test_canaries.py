@@ -227,7 +227,7 @@ class TestGoodRuns:
     def test_an_echoed_token_is_redacted_in_records(
         self, sandbox: Sandbox, config: Config, cli: Cli, *, full: bool
     ) -> None:
-        chat = sandbox.dataset.add_chat(name=f"x{MEDCHAT_TOKEN}y", user_phone=SALT)
+        chat = sandbox.dataset.add_chat(name=f"x{MEDCHAT_TOKEN}y", user_phone=PHONE)
         sandbox.dataset.add_message(chat.id, text=f"see ?token={SWELL_TOKEN}&a=b")
         sandbox.quirks = Quirks(swell_links="full")
         if full:
