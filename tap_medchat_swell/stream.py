@@ -17,7 +17,8 @@ from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_medchat_swell.redaction import explain
+from tap_medchat_swell.errors import TapError
+from tap_medchat_swell.redaction import SAFE_TEXTS, explain
 from tap_medchat_swell.rows import EXTRAS, Row, RowType
 
 if t.TYPE_CHECKING:
@@ -118,10 +119,27 @@ class WindowedStream(Stream, ABC):
             limit = self.ABORT_AT_RECORD_COUNT
             items = items[: None if limit is None else max(0, limit - self._written)]
             for record in items:
-                self._write_record_message(t.cast("Row", record))
+                self._write_by_sdk(t.cast("Row", record))
         self._written += len(items)
         if self._counter is not None:
             self._counter.increment(len(items))
+
+    def _write_by_sdk(self, record: Row) -> None:
+        """Write a record through the SDK; raises TapError where a stream map fails on it."""
+        if self.stream_maps[0].flattening_enabled:
+            drop_null_objects(record, self.schema)
+        try:
+            self._write_record_message(record)
+        except SAFE_TEXTS:
+            raise
+        except Exception as error:
+            if not self.config.get("stream_maps"):
+                raise
+            msg = (
+                f"stream_maps fails on a record of {self.name} ({type(error).__name__}). Any "
+                "field but a key may be null: write md5(name) if name else None."
+            )
+            raise TapError(msg) from None
 
     def _write_encoded(self, items: list[bytes], extracted: datetime) -> None:
         head = b'{"type":"RECORD","stream":%b,"record":' % ENCODER.encode(self.name)
@@ -198,6 +216,16 @@ class WindowedStream(Stream, ABC):
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """None: the frontier never passes what was read, so nothing is to be capped."""
+
+
+def drop_null_objects(record: Row, schema: Mapping[str, t.Any]) -> None:
+    """Take out objects that are null: flattened, they have no column to be null in."""
+    for name, definition in schema["properties"].items():
+        if "properties" in definition and name in record:
+            if record[name] is None:
+                del record[name]
+            else:
+                drop_null_objects(record[name], definition)
 
 
 def now() -> datetime:

@@ -71,7 +71,9 @@ def test_a_map_takes_the_sdks_path(config: Config) -> None:
     assert all(len(text) == 32 for text in texts)
 
 
-def test_flattening(config: Config) -> None:
+@pytest.mark.parametrize("nulls", [False, True])
+def test_flattening(sandbox: Sandbox, config: Config, *, nulls: bool) -> None:
+    sandbox.quirks = Quirks(swell_nulls=nulls)
     lean = sync(config)
 
     full = sync({**config, "flattening_enabled": True, "flattening_max_depth": 2})
@@ -83,7 +85,14 @@ def test_flattening(config: Config) -> None:
             expected = [
                 flatten_record(record, flattened_schema=flat, max_level=2) for record in records
             ]
-            assert full.records(stream) == expected
+            assert list(map(filled, full.records(stream))) == list(map(filled, expected))
+            written = {name for record in full.records(stream) for name in record}
+            unannounced = written - set(properties(full, stream))
+            assert {name.partition("__")[0] for name in unannounced} <= {"additional_properties"}
+
+
+def filled(record: Json) -> Json:
+    return {name: value for name, value in record.items() if value is not None}
 
 
 def test_flattened_contacts_have_columns_of_their_own(config: Config) -> None:
@@ -93,6 +102,34 @@ def test_flattened_contacts_have_columns_of_their_own(config: Config) -> None:
     assert {"contact__name", "contact__phone", "contact__country_code__code"} <= set(
         run.records("swell_messages")[0]
     )
+
+
+def test_a_map_on_a_deselected_stream(config: Config) -> None:
+    maps = {"sms_memberships": {"name": None}, "swell_*": {"text": None}}
+
+    run = sync({**config, "stream_maps": maps})
+
+    assert run.code == 0, run.log
+    assert run.streams == set(DEFAULT_STREAMS)
+    assert "text" not in properties(run, "swell_messages")
+
+
+def test_what_a_map_puts_into_records_stays_there(config: Config) -> None:
+    told = {"clinic": "North Valley", "unlucky": "sms_messages"}
+    maps = {"sms_messages": {"clinic": "config['clinic']"}}
+
+    run = sync({**config, "stream_maps": maps, "stream_map_config": told})
+
+    assert {record["clinic"] for record in run.records("sms_messages")} == {"North Valley"}
+    assert run.bookmark("sms_messages")
+
+
+def test_a_map_that_fails_on_a_record(config: Config) -> None:
+    run = sync({**config, "stream_maps": {"sms_messages": {"h": "int('x')"}}})
+
+    assert run.code == 1
+    assert run.errors[0].startswith("stream_maps fails on a record of sms_messages (")
+    assert "mistake" not in run.log
 
 
 def test_a_deselected_field(config: Config) -> None:
