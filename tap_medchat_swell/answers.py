@@ -30,7 +30,7 @@ class Action(enum.Enum):
 
     FAIL = "nothing: end with the sentence"
     RETRY = "asking again a little later"
-    RETRY_BRIEFLY = "asking again twice: a proxy's page or a cut body may be gone by then"
+    RETRY_BRIEFLY = "asking again twice; oftener, once the vendor has answered well"
     WAIT = "waiting until the rate limit allows more, however often"
 
 
@@ -238,18 +238,28 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait by Retry-After (seconds or a date), else by X-RateLimit-Reset.
 
     The reset is an instant (epoch seconds, as Laravel sends it) or, where it is too
-    small for one, a number of seconds. Never below 0 or over an hour (M20, W21).
+    small for one, a number of seconds. Instants are by the vendor's clock, which the
+    Date header shows. Never below 0 or over an hour (M20, W21).
     """
+    now = _instant(headers.get("date", "")) or time.time()
     value = headers.get("retry-after", "").strip()
     wait = _seconds(value)
-    if wait is None and value:
-        parsed = email.utils.parsedate_tz(value)
-        wait = email.utils.mktime_tz(parsed) - time.time() if parsed else None
+    if wait is None:
+        instant = _instant(value)
+        wait = None if instant is None else instant - now
     if wait is None:
         wait = _seconds(headers.get("x-ratelimit-reset", ""))
         if wait is not None and wait > 1e8:  # noqa: PLR2004 - no wait lasts three years
-            wait -= time.time()
+            wait -= now
     return None if wait is None else min(max(wait, 0.0), MAX_WAIT)
+
+
+def _instant(text: str) -> float | None:
+    try:
+        parsed = email.utils.parsedate_tz(text)
+        return email.utils.mktime_tz(parsed) if parsed else None
+    except (ValueError, OverflowError):  # such as the year 99999
+        return None
 
 
 def _seconds(text: str) -> float | None:
@@ -259,20 +269,24 @@ def _seconds(text: str) -> float | None:
 def decode_json(vendor: Vendor, body: bytes) -> t.Any:
     """The document in a body.
 
-    What is not JSON raises Unusable. An empty body may be meant as none, and bytes that
-    are not UTF-8 as they are. Lone surrogates are replaced, as UTF-8 has no form for them.
+    What is not JSON raises Unusable. An empty body, or null, may be meant as none, and
+    bytes that are not UTF-8 as they are. Lone surrogates are replaced, as UTF-8 has no
+    form for them.
     """
     try:
-        return msgspec.json.decode(body)
+        document = msgspec.json.decode(body)
     except RecursionError:
         raise _not_json(vendor, "is nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _decode_slowly(vendor, body)
+        document = _decode_slowly(vendor, body)
+    if document is None:
+        raise wrong_shape(vendor, "an empty answer", lambda: None)
+    return document
 
 
 def _decode_slowly(vendor: Vendor, body: bytes, errors: str = "strict") -> t.Any:
     if not body.strip():
-        raise wrong_shape(vendor, "an empty answer", lambda: None)
+        return None
     try:
         return _without_surrogates(json.loads(body.decode("utf-8-sig", errors)))
     except UnicodeDecodeError:

@@ -57,6 +57,7 @@ class Client:
         self.vendor = vendor
         self._options = options
         self._brief_retries = min(BRIEF_RETRIES, options.max_retries)
+        self._is_proven = False
         self._secret_query = secret_query
         self._gate = gate
         self._closed = False
@@ -83,13 +84,13 @@ class Client:
         failures = Counter[str]()
         for attempt in itertools.count(1):
             try:
-                return read(self._attempt(ask, failures))
+                result = read(self._attempt(ask, failures))
             except Unusable as unusable:  # noqa: PERF203 - it is what the loop is for
                 # Its frames, and what it may mean, would keep the answer while we wait.
                 unusable.__traceback__ = unusable.meant = None
                 unusable.error.where = ask.label
                 self._count(unusable, failures)
-                pause = self._pause(unusable, next(pauses))
+                pause = unusable.wait or next(pauses)
                 if time.monotonic() - started + pause > self._options.retry_seconds:
                     raise self._gave_up(unusable, ask, attempt) from None
                 self._log.info(
@@ -99,6 +100,9 @@ class Client:
                     attempt + 1,
                 )
                 self._sleep(unusable, pause)
+            else:
+                self._is_proven = True
+                return result
         raise AssertionError  # the count never ends
 
     def _count(self, unusable: Unusable, failures: Counter[str]) -> None:
@@ -111,18 +115,15 @@ class Client:
         failures[kind] += 1
         most = {
             Action.FAIL: 0,
-            Action.RETRY_BRIEFLY: self._brief_retries,
+            # A web page may stand for wrong credentials, but not once they have been right.
+            Action.RETRY_BRIEFLY: (
+                self._options.max_retries if self._is_proven else self._brief_retries
+            ),
             Action.RETRY: self._options.max_retries,
             Action.WAIT: math.inf,
         }[unusable.action]
         if failures[kind] > most:
             raise unusable.error from None
-
-    def _pause(self, unusable: Unusable, backoff_pause: float) -> float:
-        """Seconds to wait before the next try."""
-        if unusable.wait is None:
-            return backoff_pause
-        return max(unusable.wait, backoff_pause if unusable.wait == 0 else 0.0)
 
     def _sleep(self, unusable: Unusable, pause: float) -> None:
         if unusable.action is Action.WAIT or unusable.wait is not None:

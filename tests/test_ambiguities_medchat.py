@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import typing as t
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from medchat_swell_sandbox import Dataset, Fault
@@ -190,6 +191,23 @@ def test_m15_collection_never_sent_is_an_error(medchat: Readings, reading: str) 
 @pytest.mark.parametrize("reading", ["omitted", "null", "array"])
 def test_m15_empty_collection(medchat: Readings, reading: str) -> None:
     medchat.holds_all(medchat_expanded_empty=reading)
+
+
+def test_m15_the_oldest_chats_have_none(medchat: Readings) -> None:
+    """150 chats without the collection prove nothing, as long as one has it later."""
+    dataset = Dataset()
+    begin = datetime.now(timezone.utc) - timedelta(days=3)
+    for number in range(160):
+        created = begin + timedelta(minutes=number)
+        chat = dataset.add_chat(created=created)
+        if number >= 150:
+            dataset.add_message(chat.id, created=created)
+    medchat.sandbox.reload(dataset)
+
+    run = medchat.run_again(None, {"max_concurrency": 1}, medchat_expanded_empty="omitted")
+
+    assert run.code == 0, run.log
+    assert len(run.records("sms_messages")) == 10
 
 
 def test_m15_rest_of_a_cut_collection_is_followed(medchat: Readings) -> None:

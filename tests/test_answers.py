@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import socket
 import time
 import typing as t
+from email.utils import formatdate as date
 
 import pytest
 import requests
@@ -42,6 +42,7 @@ PASSING: list[Fault] = [
     Fault("cut_chunked"),
     Fault("truncated_json"),
     Fault("html"),
+    Fault("status", status=200, body="null"),
     Fault("empty"),
     Fault("data_null"),
     Fault("wrong_envelope"),
@@ -232,6 +233,15 @@ class TestWaits:
 
         assert sync(quick).code == 0
 
+    @pytest.mark.parametrize(("after", "code"), [(0, 1), (3, 0)])
+    def test_a_web_page_is_an_accident_once_the_vendor_has_answered(
+        self, sandbox: Sandbox, quick: Config, after: int, code: int
+    ) -> None:
+        quick |= {"max_retries": 6, "max_concurrency": 1, "swell_api_token": ""}
+        sandbox.faults.add(Fault("html", where="medchat", after=after, times=5))
+
+        assert sync(quick).code == code
+
     def test_it_gives_up_after_retry_seconds(self, sandbox: Sandbox, quick: Config) -> None:
         quick |= {"retry_seconds": 1, "swell_api_token": ""}
         sandbox.faults.add(Fault("rate_limited", where="medchat", retry_after=0.4, times=None))
@@ -261,7 +271,10 @@ class TestWaits:
             ({"retry-after": "soon"}, None),
             ({"retry-after": "9" * 11}, MAX_WAIT),
             ({"retry-after": "9" * 400}, None),
-            ({"retry-after": email.utils.formatdate(0)}, 0),
+            ({"retry-after": date(0)}, 0),
+            ({"retry-after": date(1030), "date": date(1000)}, 30),
+            ({"x-ratelimit-reset": "2000000030", "date": date(2_000_000_000)}, 30),
+            ({"retry-after": "Thu, 01 Jan 99999 00:00:00 GMT"}, None),
             ({"x-ratelimit-reset": "30"}, 30),
             ({"x-ratelimit-reset": "1000000000"}, 0),
             ({"x-ratelimit-reset": "never"}, None),
@@ -275,7 +288,7 @@ class TestWaits:
     def test_instants_are_read_against_the_clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
 
-        assert asked_wait({"retry-after": email.utils.formatdate(1_800_000_042)}) == 42
+        assert asked_wait({"retry-after": date(1_800_000_042)}) == 42
         assert asked_wait({"x-ratelimit-reset": "1800000042"}) == 42
 
 

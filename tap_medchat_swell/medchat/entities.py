@@ -20,7 +20,8 @@ if t.TYPE_CHECKING:
 
 EXPANDS = ("Messages", "Memberships", "TextBotExecutions")
 CHAT_IDS = ("id", "chatId", "smsChatId")
-FAST_REFUTATION = 100
+ENOUGH_OF_A_PART = 100
+MAX_SHAPES = 100
 SUSPICIOUS_CHATS = 3
 
 
@@ -88,7 +89,7 @@ class ChatEntity:
         """The row's keys that belong to collections, and whether each is a nextLink."""
         shape = tuple(row)
         if shape not in self._child_keys:
-            if len(self._child_keys) > FAST_REFUTATION:
+            if len(self._child_keys) > MAX_SHAPES:
                 self._child_keys.clear()
             keys = ((key, _expand_of(key), "@" in key) for key in shape)
             self._child_keys[shape] = [
@@ -146,15 +147,17 @@ class ChildEntity:
         """Whether the collection came at least once, even if it was empty."""
         return self._seen["list"] > 0
 
-    def is_refuted(self, chats: int, *, at_end: bool) -> bool:
-        """Whether it is sure that MedChat does not send what was asked for (M15).
+    def is_refuted(self, *, of_all: bool) -> bool:
+        """Whether MedChat does not send what was asked for, after a reading (M15).
 
         null in every chat is possible for collections that nobody uses, but a thread
-        without any message is none.
+        without any message is none. A part of all chats may well have none of something.
         """
-        if self._seen["missing"] >= max(chats, 1):
-            return at_end or chats >= FAST_REFUTATION
-        return at_end and (self.expand == "Messages" or self._seen["null"] == 0)
+        if self.is_proven:
+            return False
+        if of_all:
+            return self.expand == "Messages" or self._seen["null"] == 0
+        return self._seen["null"] == 0 and self._seen["missing"] >= ENOUGH_OF_A_PART
 
     def report(self, logger: logging.Logger) -> None:
         """Warn where MedChat seems to have cut collections short (M15)."""

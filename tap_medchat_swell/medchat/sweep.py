@@ -161,7 +161,7 @@ class Sweep:
             self._write(t.cast("ChatReader", reader).take_part())
             if all(share.stream.has_enough for share in self.shares):
                 return
-        self._check_children(at_end=True)
+        self._check_children()
         if not self._leader.is_dry_run:
             self._finish_sweep()
 
@@ -224,7 +224,7 @@ class Sweep:
             self._write_range(part.window, part.rows, content)
         if not part.ends_window:
             return
-        if self._check_children(at_end=False):
+        if self._is_proven:
             for progress in self._progress:
                 progress.kept = len(progress.ranges)
         self._unsure = max(self._unsure, self._next_end())
@@ -258,20 +258,20 @@ class Sweep:
     def _bookmark_value(self, progress: Progress) -> datetime:
         return min(progress.frontier, self._now)
 
-    def _check_children(self, *, at_end: bool) -> bool:
+    @property
+    def _is_proven(self) -> bool:
         """Whether every child collection asked for has been seen to come (M15)."""
-        proven = True
+        is_part = self._proven_before or not self._rows
+        return is_part or all(child.is_proven for child in self._children)
+
+    def _check_children(self) -> None:
         for child in self._children:
-            if child.is_proven or not self._rows:
-                continue
-            if child.is_refuted(self._rows, at_end=at_end and not self._proven_before):
+            if self._rows and child.is_refuted(of_all=not self._proven_before):
                 msg = (
                     f"MedChat left {child.expand} out of all {self._rows} chats, though "
                     f"$expand={child.expand} asks for it. Check the token's scopes."
                 )
                 raise VendorError(msg)
-            proven = (at_end or self._proven_before) and proven
-        return proven
 
     def _finish_sweep(self) -> None:
         for child in self._children:
