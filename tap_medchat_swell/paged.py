@@ -26,6 +26,7 @@ class PagedReader(WindowReader[PageT]):
         self._reading = object()
         self._asked: set[int] = set()
         self._arrived: dict[int, PageT] = {}
+        self._refused: dict[int, tuple[Request, VendorError]] = {}
 
     def count_repeated(self, sentence: str) -> None:
         """Count a page that came in another's place; raises VendorError when it is no chance."""
@@ -59,9 +60,15 @@ class PagedReader(WindowReader[PageT]):
         return request.token[0] is self._reading and not self.finished
 
     def refused(self, request: Request, error: VendorError) -> None:
-        """Adapt to a refusal, unless nobody needs the page any more."""
+        """Adapt to a refusal, unless nobody needs the page any more.
+
+        A page ahead of need may never be needed: its refusal waits until it is due.
+        """
         if self.is_current(request):
-            self.adapt(request, error)
+            if error.status is not None and request.token[1] != self.paginator.current_value:
+                self._refused[request.token[1]] = request, error
+            else:
+                self.adapt(request, error)
 
     def adapt(self, request: Request, error: VendorError) -> None:
         """Ask differently after a refusal, or raise it."""
@@ -75,6 +82,9 @@ class PagedReader(WindowReader[PageT]):
         self._arrived[request.token[1]] = page
         while not self.finished:
             value = self.paginator.current_value
+            if value in self._refused:
+                self.adapt(*self._refused.pop(value))
+                continue
             due = self._arrived.pop(value, None)
             if due is None:
                 return

@@ -166,6 +166,21 @@ def test_few_requests_however_chats_are_spread() -> None:
     assert len(bookmarked(parts)) <= 5
 
 
+def test_few_requests_where_many_share_a_second_without_an_order() -> None:
+    shuffle = random.Random(4)
+    rows = [chat(number, 110 if 105 <= number < 120 else number) for number in range(300)]
+
+    def in_any_order(rows: list[Row]) -> list[Row]:
+        return by_date(shuffle.sample(rows, len(rows)))
+
+    server = Server(rows, order=in_any_order)
+
+    parts = read(server)
+
+    assert set(ids(parts)) == {row["id"] for row in rows}
+    assert len(server.asked) < 3 * fewest(300)
+
+
 def test_a_sweep_of_what_is_known_asks_for_no_page_in_vain() -> None:
     rows = chats(200)
     ends = [to_epoch(START + timedelta(hours=hours)) for hours in (50, 100, 150)]

@@ -84,6 +84,20 @@ def test_a_refusal_of_a_page_that_is_needed_is_raised() -> None:
         reader.refused(request, VendorError("no"))
 
 
+def test_a_refusal_of_a_page_ahead_waits_until_it_is_needed() -> None:
+    reader = Numbers()
+    answer(reader, *reader.wanted(1))
+    due, ahead, *_ = reader.wanted(9)
+    refusal = VendorError("no")
+    refusal.status = 404
+
+    reader.refused(ahead, refusal)
+    with pytest.raises(VendorError):
+        answer(reader, due)
+
+    assert reader.read == list(range(3))
+
+
 def test_a_refusal_of_a_page_of_an_earlier_reading_is_nothing() -> None:
     reader = Numbers()
     (request,) = reader.wanted(1)

@@ -38,7 +38,7 @@ MEDCHAT = Vendor(
         415: "Check medchat_accept.",
     },
 )
-ENVELOPES = ("value", "items", "data", "results")
+ENVELOPES = ("value", "items", "data", "results", "$values")
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,20 @@ def chat_rows(document: t.Any) -> list[Row]:
     """
     if document is None:
         return []
-    rows = document
-    if isinstance(document, dict):
-        by_key = {folded(key): value for key, value in document.items()}
-        rows = next((by_key[key] for key in ENVELOPES if key in by_key), None)
+    rows = unwrapped(document)
     if not isinstance(rows, list):
         raise wrong_shape(MEDCHAT, "JSON that is no list of chats")
     if not all(isinstance(row, dict) for row in rows):
         raise wrong_shape(MEDCHAT, "a list of something else than chats")
     return rows
+
+
+def unwrapped(document: t.Any) -> t.Any:
+    """What an object wraps, by the names in use for that; None if nothing."""
+    if not isinstance(document, dict):
+        return document
+    by_key = {folded(key): value for key, value in document.items()}
+    return next((by_key[key] for key in ENVELOPES if key in by_key), None)
 
 
 class MedChatApi:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import msgspec
 
 from tap_medchat_swell.answers import wrong_shape
-from tap_medchat_swell.medchat.api import MEDCHAT
+from tap_medchat_swell.medchat.api import MEDCHAT, unwrapped
 from tap_medchat_swell.medchat.links import is_link
 from tap_medchat_swell.rows import KeyFinder, Row, folded
+from tap_medchat_swell.timestamps import normalize_timestamp
 
 if t.TYPE_CHECKING:
     import logging
@@ -29,6 +30,11 @@ def derived_key(*parts: object) -> str:
     """A stable key for what has no id: a hash of what identifies it (M14)."""
     encoded = msgspec.json.encode(parts, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()[:32]
+
+
+def _instant(value: t.Any) -> t.Any:
+    """A date alike however it is written, as keys must stay."""
+    return (normalize_timestamp(value) if isinstance(value, str) else None) or value
 
 
 @dataclass
@@ -66,7 +72,7 @@ class ChatEntity:
         if created is None and phone is None:
             own = {key: row[key] for key in row if _expand_of(key) is None}
             return derived_key(own)
-        return derived_key(created, phone)
+        return derived_key(_instant(created), phone)
 
     def take(self, row: Row) -> Chat:
         """Take the collections out of a row. The row is changed."""
@@ -80,7 +86,8 @@ class ChatEntity:
             elif value is None or isinstance(value, list):
                 found[expand] = value
             elif isinstance(value, dict):
-                found[expand] = [value]
+                rows = unwrapped(value)
+                found[expand] = rows if isinstance(rows, list) else [value]
             else:
                 raise wrong_shape(MEDCHAT, f"{expand} that is no list").error
         return Chat(chat_id, row, found, frozenset(cut_short))
@@ -128,7 +135,8 @@ class ChildEntity:
                 raise wrong_shape(MEDCHAT, f"{self.expand} of something else than objects").error
             value = self._id.value(row)
             if value is None or value == "":
-                parts = [finder.value(row) for finder in self._identity]
+                created, *rest = (finder.value(row) for finder in self._identity)
+                parts = [_instant(created), *rest]
                 key = derived_key(chat.id, *(parts if any(parts) else [row]))
                 used[key] += 1
                 value = key if used[key] == 1 else derived_key(key, used[key])

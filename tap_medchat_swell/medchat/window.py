@@ -19,7 +19,7 @@ from tap_medchat_swell.medchat.reader import ChatReader, Part
 from tap_medchat_swell.medchat.settling import SettlingChatWindow, WindowEnd
 from tap_medchat_swell.pagination import PageRepeated, PagingError
 from tap_medchat_swell.readahead import MAX_HELD_BYTES
-from tap_medchat_swell.windows import Window, from_epoch, to_epoch
+from tap_medchat_swell.windows import SECOND, Window, from_epoch, to_epoch
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -298,7 +298,8 @@ class ChatWindow(ChatReader):
         return ChatWindow(self.api, self.source, window, expected, have_moved=moved)
 
     def _halves(self) -> tuple[Window, Window] | None:
-        middle = self._pace.middle
-        by_chats = None if middle is None else self.window.cut(from_epoch(middle))
-        span = self.window.end - self.window.start
-        return by_chats or self.window.cut(self.window.start + span / 2)
+        start, middle = self.window.start, self._pace.middle
+        by_time = start + (self.window.end - start) / 2
+        # Where half of the chats share the first second, it is read alone.
+        by_chats = by_time if middle is None else max(from_epoch(middle), start + SECOND)
+        return self.window.cut(by_chats) or self.window.cut(by_time)
