@@ -122,7 +122,7 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     if status == 400 and re.search(rb"\btop\b", body.lower()):  # noqa: PLR2004
         error = PageTooLarge(sentence, _named_limit(body))
     error.status = status
-    raise Unusable(action, error, asked_wait(headers))
+    raise Unusable(action, error, asked_wait(headers, is_limited=action is Action.WAIT))
 
 
 def _parsed(body: bytes) -> t.Any:
@@ -234,12 +234,13 @@ def _known_phrase(messages: object) -> str:
 MAX_WAIT = 3600.0
 
 
-def asked_wait(headers: Mapping[str, str]) -> float | None:
+def asked_wait(headers: Mapping[str, str], *, is_limited: bool) -> float | None:
     """Seconds to wait by Retry-After (seconds or a date), else by X-RateLimit-Reset.
 
-    The reset is an instant (epoch seconds, as Laravel sends it) or, where it is too
-    small for one, a number of seconds. Instants are by the vendor's clock, which the
-    Date header shows. Never below 0 or over an hour (M20, W21).
+    The reset counts where requests are limited, as it may stand on every answer. It is an
+    instant (epoch seconds, as Laravel sends it) or, where it is too small for one, a
+    number of seconds. Instants are by the vendor's clock, which the Date header shows.
+    Never below 0 or over an hour (M20, W21).
     """
     now = _instant(headers.get("date", "")) or time.time()
     value = headers.get("retry-after", "").strip()
@@ -247,7 +248,7 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
     if wait is None:
         instant = _instant(value)
         wait = None if instant is None else instant - now
-    if wait is None:
+    if wait is None and is_limited:
         wait = _seconds(headers.get("x-ratelimit-reset", ""))
         if wait is not None and wait > 1e8:  # noqa: PLR2004 - no wait lasts three years
             wait -= now
@@ -295,6 +296,9 @@ def _decode_slowly(vendor: Vendor, body: bytes, errors: str = "strict") -> t.Any
     except RecursionError:
         raise _not_json(vendor, "is nested too deeply") from None
     except ValueError:
+        if body.lstrip().startswith((b"{", b"[")):
+            sentence = f"{vendor.name} sent an answer that was cut short ({len(body)} bytes)."
+            raise Unusable(Action.RETRY, VendorError(sentence)) from None
         what = "is a web page" if b"<html" in body[:2000].lower() else "is not JSON"
         raise _not_json(vendor, f"{what} ({len(body)} bytes)") from None
 
@@ -315,5 +319,6 @@ def _not_json(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = Non
 
 def wrong_shape(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None) -> Unusable:
     """A 200 that holds something else than what was asked for."""
-    sentence = f"{vendor.name} sent {what}. {vendor.advice.get(OK, '')}".strip()
-    return Unusable(Action.RETRY_BRIEFLY, VendorError(sentence), meant=meant)
+    error = VendorError(f"{vendor.name} sent {what}. {vendor.advice.get(OK, '')}".strip())
+    error.status = OK
+    return Unusable(Action.RETRY_BRIEFLY, error, meant=meant)

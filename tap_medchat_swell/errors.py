@@ -41,6 +41,9 @@ class SyncFailed(TapError):
         )
 
 
+SERVER_ERROR = 500
+
+
 class VendorError(TapError):
     """A vendor's answer cannot be used.
 
@@ -49,6 +52,16 @@ class VendorError(TapError):
 
     status: int | None = None
     where: str = ""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the vendor will not answer this question, however often it is asked.
+
+        Frameworks may say so with a 500, a redirect or a web page. 401 and 403 refuse the
+        user, not the question.
+        """
+        passing = {None, 401, 403, 408, 425}
+        return self.status not in passing and t.cast("int", self.status) <= SERVER_ERROR
 
     def __str__(self) -> str:
         sentence = super().__str__()

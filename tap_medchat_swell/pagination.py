@@ -130,18 +130,18 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
 
     Links are hints and never followed (W8). An empty page ends always. While a hint
     says that there is more, or none says anything, only that or many pages without
-    anything new are the end. A full page with but one hint, which says stop, is followed
-    by another, as long as there is something new. The first page once more in place of
-    the second raises PageRepeated.
+    anything new are the end. A page with but one hint, which says stop, is followed by
+    another, as long as there is something new. The first page once more in place of the
+    second raises PageRepeated.
     """
 
-    def __init__(self, page_size: int) -> None:
+    def __init__(self) -> None:
         super().__init__(1)
         self.ids: set[t.Any] = set()
         self.totals: set[int] = set()
         self.rows = 0
         self.order = 0  # alike for the same rows in the same order
-        self._page_size = page_size
+        self.has_shrunk = False
         self._first: Sequence[t.Any] = ()
         self._known_last = 1
         self._without_new = 0
@@ -155,8 +155,7 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
 
     def has_more(self, page: HintedPage) -> bool:  # type: ignore[override]
         """Whether there may be another page. Raises PageRepeated."""
-        is_second = self.rows == len(self._first)
-        if is_second and page.ids and list(page.ids) == list(self._first):
+        if self.is_single and page.ids and list(page.ids) == list(self._first):
             raise PageRepeated
         self._first = self._first or page.ids
         known = len(self.ids)
@@ -166,8 +165,14 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         self.order = hash((self.order, *page.ids))
         self._without_new = 0 if fresh else self._without_new + 1
         if page.total is not None:
+            self.has_shrunk |= page.total < max(self.totals, default=0)
             self.totals.add(page.total)
         return bool(page.ids) and self._goes_on(page)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether all rows so far came on the first page, so at one instant."""
+        return self.rows == len(self._first)
 
     def _goes_on(self, page: HintedPage) -> bool:
         hints = self._hints(page)
@@ -175,8 +180,7 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
             self._known_last = page.last_page or 1
         if any(hints) or not hints:
             return self._without_new < MOST_WITHOUT_NEW
-        is_full = len(page.ids) >= self._page_size
-        return len(hints) == 1 and is_full and not self._without_new
+        return len(hints) == 1 and not self._without_new
 
     def _hints(self, page: HintedPage) -> list[bool]:
         """For each hint that the page gives, whether it says that there is more."""

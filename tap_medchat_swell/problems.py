@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
 from tap_medchat_swell.settings import CREDENTIALS, SETTINGS, as_ids, is_blank
-from tap_medchat_swell.timestamps import parse_timestamp
+from tap_medchat_swell.timestamps import named_zone, parse_timestamp
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ def _text_problem(setting: Setting, value: str) -> str | None:
         return "must be a date or a date and time, such as 2024-01-01T00:00:00Z"
     if setting.kind == "url":
         return _url_problem(value)
-    if setting.kind == "timezone" and not _is_zone(value):
+    if setting.kind == "timezone" and not isinstance(named_zone(value), zoneinfo.ZoneInfo):
         return "must be the IANA name of a time zone, such as America/Denver"
     if setting.kind == "string" and not _PRINTABLE.fullmatch(value.strip()):
         return "must hold printable ASCII characters only"
@@ -102,14 +102,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 def _credential_problems(config: Mapping[str, t.Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ same, which Singer bookmarks need.
 from __future__ import annotations
 
 import re
+import zoneinfo
 from datetime import datetime, timedelta, timezone, tzinfo
 
 import msgspec
@@ -63,6 +64,16 @@ def _offset(text: str | None) -> tzinfo | None:
     digits = text[1:].replace(":", "").ljust(4, "0")
     size = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
     return timezone(-size if text[0] == "-" else size)
+
+
+def named_zone(name: str) -> tzinfo | None:
+    """The zone of an IANA name or an offset such as -07:00; None if it is neither."""
+    if re.fullmatch(r"[+-]\d\d:?\d\d", name, re.ASCII):
+        return _offset(name)
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def format_timestamp(instant: datetime) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import typing as t
 from datetime import date, timedelta
 
@@ -51,17 +52,24 @@ def test_w3_tomorrow_is_refused(swell: Readings, zone: float | str, days: int) -
     )
 
 
+@pytest.mark.parametrize("failure", ["302", "html"])
+def test_w3_tomorrow_is_refused_in_another_way(swell: Readings, failure: str) -> None:
+    swell.holds_all(swell_tomorrow_refused=True, swell_validation_failure=failure)
+
+
 def test_w3_today_is_refused(swell: Readings) -> None:
+    """The pass for changes brings what the windows must not ask for."""
     run = swell.run(swell_today_refused=True)
     assert run.code == 0
-    found = {row["id"] for row in run.records("swell_messages")}
-    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
-    past = {row.id for row in swell.sandbox.dataset.messages_created(None, midnight)}
-    assert found == past
-    changes = swell.run_again(run.state, swell_today_refused=True)
-    # The extra pass for changes brings what the windows must not ask for.
-    found |= {row["id"] for row in changes.records("swell_messages")}
-    assert found == set(swell.sandbox.dataset.swell_messages)
+    assert _ids(run) == set(swell.sandbox.dataset.swell_messages)
+
+
+def test_w4_counts_of_a_day_that_has_not_begun_there(swell: Readings) -> None:
+    run = swell.run(swell_tomorrow_refused=True, swell_filter_zone=-23.9)
+    days = [row["date"] for row in run.records("swell_message_counts")]
+    assert run.code == 0, run.log
+    assert days[-1] == str(utc_now().date() - DAY)
+    assert len(days) == len(set(days)) > 10
 
 
 def test_w3_another_refusal_is_no_tomorrow(swell: Readings) -> None:
@@ -92,6 +100,44 @@ def test_w6_date_sent(swell: Readings, form: str, shift: int) -> None:
 @pytest.mark.parametrize("shown", ["all", "some", "none"])
 def test_w6_created_at_missing(swell: Readings, shown: str) -> None:
     swell.holds_all(swell_created_at=shown, swell_date_sent_null_every=2)
+
+
+ZONED = {"date": "2026-03-01 05:00:00.000000", "timezone_type": 1}
+
+
+@pytest.mark.parametrize(
+    ("sent", "text", "utc"),
+    [
+        ({**ZONED, "timezone": "-07:00"}, ZONED["date"], "2026-03-01T12:00:00.000000Z"),
+        ({**ZONED, "timezone": "America/Denver"}, ZONED["date"], "2026-03-01T12:00:00.000000Z"),
+        ({**ZONED, "timezone": "PDT"}, ZONED["date"], None),
+        ({**ZONED, "timezone": None}, ZONED["date"], "2026-03-01T05:00:00.000000Z"),
+        ({"date": 5}, "5", None),
+        (1772344800, "1772344800", None),
+    ],
+)
+def test_w6_forms_of_date_sent(swell: Readings, sent: t.Any, text: str, utc: str | None) -> None:
+    (record,) = _records_of(swell, {"id": 1, "date_sent": sent})
+    assert (record["date_sent"], record["date_sent_utc"]) == (text, utc)
+
+
+def test_w22_a_few_odd_dates_are_told_only(swell: Readings) -> None:
+    rows = [{"id": number, "created_at": f"{utc_now().date()}"} for number in range(9)]
+    records = _records_of(swell, *rows, {"id": 9, "created_at": "1970-01-01T00:00:00Z"})
+    assert [record["id"] for record in records] == list(range(10))
+
+
+def _records_of(swell: Readings, *rows: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """What becomes of rows as Swell might send them, in a window of their own."""
+    hints = {"links": {"next": None}, "meta": {"total": len(rows), "last_page": 1}}
+    body = json.dumps({"data": rows, **hints})
+    fault = Fault("status", status=200, body=body, where="/messages", times=None)
+    counts = Fault(
+        "status", status=200, body='{"received": 1, "sent": 1}', where="/count", times=None
+    )
+    run = swell.run({"start_date": f"{utc_now().date()}"}, counts, fault)
+    assert run.code == 0, run.log
+    return run.records("swell_messages")
 
 
 def test_w7_dates_are_always_sent(swell: Readings) -> None:
@@ -167,12 +213,27 @@ def test_w12_late_change_comes_by_updated_after(swell: Readings, form: str) -> N
     assert found[oldest] == "changed late"
 
 
-def test_w12_updated_after_refused(swell: Readings) -> None:
-    swell.holds_all(swell_updated_after="none")
+@pytest.mark.parametrize("failure", ["422", "302", "html"])
+def test_w12_updated_after_refused(swell: Readings, failure: str) -> None:
+    quirks = {"swell_updated_after": "none", "swell_validation_failure": failure}
+    swell.holds_all(**quirks)
     first, _ = _change_the_oldest(swell)
-    again = swell.run_again(first.state, swell_updated_after="none")
+    again = swell.run_again(first.state, **quirks)
     assert again.code == 0
     assert "refused updated_after" in again.log
+    assert again.state["bookmarks"]["swell_messages"]["finished"]
+
+
+@pytest.mark.parametrize("failure", ["422", "302"])
+def test_w12_a_run_after_two_days_where_three_are_hours(swell: Readings, failure: str) -> None:
+    first, oldest = _change_the_oldest(swell)
+    state = first.state
+    past = utc_now() - timedelta(days=2, hours=1)
+    state["bookmarks"]["swell_messages"]["finished"] = past.strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+    quirks = {"swell_updated_after_hours": 72, "swell_validation_failure": failure}
+    again = swell.run_again(state, {"swell_lookback_days": 0}, **quirks)
+    found = {row["id"]: row["text"] for row in again.records("swell_messages")}
+    assert found[oldest] == "changed late"
 
 
 def test_w12_a_run_after_more_than_three_days(swell: Readings) -> None:

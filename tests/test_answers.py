@@ -77,7 +77,7 @@ LASTING: list[tuple[str, Fault, str]] = [
     ("any", Fault("reset_mid_body"), "broke off halfway"),
     ("any", Fault("cut_body"), "broke off halfway"),
     ("any", Fault("cut_chunked"), "broke off halfway"),
-    ("any", Fault("truncated_json"), "is not JSON"),
+    ("any", Fault("truncated_json"), "was cut short"),
     ("any", Fault("html"), "is a web page"),
     ("swell", Fault("empty"), "Swell sent"),
     ("swell", Fault("no_content"), "Swell sent"),
@@ -233,6 +233,12 @@ class TestWaits:
 
         assert sync(quick).code == 0
 
+    def test_when_the_period_ends_counts_only_where_requests_are_limited(self) -> None:
+        headers = {"x-ratelimit-reset": "30"}
+
+        assert asked_wait(headers, is_limited=False) is None
+        assert asked_wait({**headers, "retry-after": "7"}, is_limited=False) == 7
+
     @pytest.mark.parametrize(("after", "code"), [(0, 1), (3, 0)])
     def test_a_web_page_is_an_accident_once_the_vendor_has_answered(
         self, sandbox: Sandbox, quick: Config, after: int, code: int
@@ -283,13 +289,13 @@ class TestWaits:
         ],
     )
     def test_how_headers_are_read(self, headers: dict[str, str], wait: float | None) -> None:
-        assert asked_wait(headers) == wait
+        assert asked_wait(headers, is_limited=True) == wait
 
     def test_instants_are_read_against_the_clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
 
-        assert asked_wait({"retry-after": date(1_800_000_042)}) == 42
-        assert asked_wait({"x-ratelimit-reset": "1800000042"}) == 42
+        assert asked_wait({"retry-after": date(1_800_000_042)}, is_limited=True) == 42
+        assert asked_wait({"x-ratelimit-reset": "1800000042"}, is_limited=True) == 42
 
 
 def refusal(status: int, body: object, vendor: answers.Vendor = SWELL, **headers: str) -> Unusable:

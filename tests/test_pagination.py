@@ -166,7 +166,7 @@ class TestODataSkip:
 
 class TestPageLinks:
     def test_all_hints_agree(self) -> None:
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
         advance(paginator, Page([1, 2], has_next_link=True, last_page=2, total=3))
         assert paginator.current_value == 2
 
@@ -176,14 +176,14 @@ class TestPageLinks:
         assert paginator.ids == {1, 2, 3}
 
     def test_an_empty_page_ends_whatever_the_hints_say(self) -> None:
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
 
         advance(paginator, Page([], has_next_link=True, last_page=9, total=99))
 
         assert paginator.finished
 
     def test_without_hints_pages_follow_until_an_empty_one(self) -> None:
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
         for ids in ([1], [2]):
             advance(paginator, Page(ids))
             assert not paginator.finished
@@ -203,7 +203,7 @@ class TestPageLinks:
     )
     def test_one_hint_of_more_is_enough_to_look(self, page: Page) -> None:
         """W9: hints contradict each other."""
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
 
         advance(paginator, page)
 
@@ -212,7 +212,7 @@ class TestPageLinks:
     @pytest.mark.parametrize("last_page", [1, 9], ids=["one hint of more", "all hints"])
     def test_some_pages_may_bring_nothing_new(self, last_page: int) -> None:
         """W10, W13: an unstable order, or copies. While more is announced, it may come."""
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
         advance(paginator, Page([1, 2], has_next_link=True, last_page=last_page, total=9))
 
         advance(paginator, Page([2, 1], has_next_link=True, last_page=last_page, total=9))
@@ -224,16 +224,16 @@ class TestPageLinks:
                 advance(paginator, Page([2, 1], has_next_link=True, last_page=last_page, total=9))
         assert paginator.finished
 
-    @pytest.mark.parametrize(("ids", "ended"), [([1, 2], False), ([1], True)])
-    def test_a_full_page_outweighs_a_lone_hint(self, ids: list[int], *, ended: bool) -> None:
-        paginator = PageLinksPaginator(2)
+    @pytest.mark.parametrize(("ids", "ended"), [([1, 2], False), ([1], False), ([], True)])
+    def test_anything_new_outweighs_a_lone_hint(self, ids: list[int], *, ended: bool) -> None:
+        paginator = PageLinksPaginator()
 
         advance(paginator, Page(ids, has_next_link=False))
 
         assert paginator.finished is ended
 
     def test_a_page_surely_announced_that_brings_no_news_is_a_repeated_page(self) -> None:
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
         advance(paginator, Page([1], has_next_link=True, last_page=2, total=2))
 
         with pytest.raises(PageRepeated):
@@ -241,7 +241,7 @@ class TestPageLinks:
 
     def test_the_first_page_once_more_later_on_is_only_a_page_without_news(self) -> None:
         """W10: by chance, in an order that changes."""
-        paginator = PageLinksPaginator(1)
+        paginator = PageLinksPaginator()
         for number in (1, 2):
             advance(paginator, Page([number], has_next_link=True, total=3))
 
@@ -250,7 +250,7 @@ class TestPageLinks:
         assert paginator.current_value == 4
 
     def test_ahead_reaches_the_announced_last_page_only(self) -> None:
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
         assert paginator.ahead(5) == [1]
 
         advance(paginator, Page([1, 2], has_next_link=True, last_page=4, total=7))
@@ -259,20 +259,20 @@ class TestPageLinks:
         assert paginator.ahead(9) == [2, 3, 4]
 
     def test_ahead_trusts_no_last_page_that_another_hint_contradicts(self) -> None:
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
 
         advance(paginator, Page([1, 2], has_next_link=False, last_page=4, total=7))
 
         assert paginator.ahead(9) == [2]
 
     def test_ahead_is_nothing_at_the_end(self) -> None:
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
         advance(paginator, Page([]))
 
         assert paginator.ahead(9) == []
 
     def test_every_total_that_was_told_is_kept(self) -> None:
-        paginator = PageLinksPaginator(2)
+        paginator = PageLinksPaginator()
         for ids, total in (([1], 3), ([2], 4), ([3], None)):
             advance(paginator, Page(ids, has_next_link=True, total=total))
 

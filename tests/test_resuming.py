@@ -7,7 +7,7 @@ import typing as t
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from medchat_swell_sandbox import Dataset, Quirks, Sandbox
+from medchat_swell_sandbox import Dataset, Fault, Quirks, Sandbox
 from tap_runs import DEFAULT_STREAMS, STREAMS, Json, Run, assert_whole, discover, only, select, sync
 
 Config = dict[str, t.Any]
@@ -60,6 +60,23 @@ def test_swell_reads_the_last_days_again(sandbox: Sandbox, config: Config, state
     value = state["bookmarks"]["swell_messages"]["replication_key_value"]
     last = datetime.fromisoformat(value[:10])
     assert min(first_days(sandbox)) == str((last - timedelta(days=5)).date())
+
+
+def test_a_run_that_is_taken_up_late_comes_on_from_stop_to_stop(
+    sandbox: Sandbox, config: Config
+) -> None:
+    begun = NOW - timedelta(days=50)
+    config |= {"start_date": text(NOW - timedelta(days=60)), "max_concurrency": 1}
+    catalog = select(discover(config), only("swell_messages"))
+    state = sync(config, catalog=catalog).state
+    bookmark = state["bookmarks"]["swell_messages"]
+    bookmark |= {"started": text(begun), "at": str((begun - timedelta(days=5)).date())}
+    sandbox.faults.add(Fault("status", status=403, after=4, times=None))
+
+    run = sync(config, state, catalog=catalog)
+
+    assert run.code == 1
+    assert run.bookmark("swell_messages")["at"] > text(begun)
 
 
 @pytest.mark.parametrize("stream", STREAMS)

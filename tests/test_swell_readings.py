@@ -25,7 +25,7 @@ def read(
     readings = Readings(trust)
     told = list(totals)
     while not readings.over:
-        pages = PageLinksPaginator(PAGE_SIZE)
+        pages = PageLinksPaginator()
         while not pages.finished:
             start = (pages.current_value - 1) * PAGE_SIZE
             total = told.pop(0) if len(told) > 1 else told[0]
@@ -51,6 +51,37 @@ def test_one_reading_is_enough_where_it_adds_up() -> None:
     assert not readings.some_missing
 
 
+def test_messages_that_keep_coming_are_the_next_runs() -> None:
+    """The newest stand first, so each one that comes moves all others."""
+    newest = [20]
+
+    def serve() -> Sequence[int]:
+        newest[0] += 1
+        return range(newest[0], 0, -1)
+
+    found, readings = read(serve, [*range(21, 900)], Trust())
+
+    assert readings.count == 1
+    assert found >= set(range(1, 21))
+    assert not readings.some_missing
+
+
+def test_a_total_that_falls_is_a_message_that_may_have_slipped() -> None:
+    orders = [range(10), *[range(1, 10)] * 20]
+    each = iter(orders)
+
+    found, readings = read(lambda: next(each), [10, 9], Trust())
+
+    assert found == set(range(10))
+    assert readings.count == 2
+
+
+def test_copies_on_a_single_page_need_no_other_reading() -> None:
+    found, readings = read(lambda: [1, 1, 2, 2], [4], Trust())
+
+    assert (found, readings.count, readings.some_missing) == ({1, 2}, 1, False)
+
+
 def test_without_a_total_another_reading_shows_what_slipped_between_pages() -> None:
     """W10: a deleted message moves those after it to the page before."""
     orders = [range(10), *[range(1, 10)] * 20]
@@ -65,7 +96,7 @@ def test_without_a_total_another_reading_shows_what_slipped_between_pages() -> N
 
 def test_without_a_total_one_reading_of_one_page_is_enough() -> None:
     readings = Readings(Trust())
-    pages = PageLinksPaginator(PAGE_SIZE)
+    pages = PageLinksPaginator()
     advance(pages, Page([1, 2], has_next_link=False))
 
     readings.add(pages, 2)

@@ -134,6 +134,8 @@ class Quirks:
     """W11: what becomes of ``per_page`` above 100."""
     swell_updated_after: Literal["any", "Y-m-d", "Y-m-d H:i", "none"] = "any"
     """W12: the format understood; all else is a 422."""
+    swell_updated_after_hours: int = 96
+    """W12: how far back it may reach: three days, and a day for dates without a time."""
     swell_repeat_across_locations: bool = False
     """W13: a row comes once for each asked location that its contact is in."""
     swell_count_date: Literal["day", "today", "ignored"] = "day"

@@ -19,7 +19,6 @@ LISTS = ("team_id", "location_id", "contact_id")
 STATUSES = ("Open", "Close")
 DEFAULT_PER_PAGE = 15
 MAX_PER_PAGE = 100
-MAX_UPDATED_AGE = timedelta(days=3)
 FORMATS = {
     "Y-m-d": (r"\d{4}-\d\d-\d\d", "%Y-%m-%d"),
     "Y-m-d H:i": (r"\d{4}-\d\d-\d\d \d\d:\d\d", "%Y-%m-%d %H:%M"),
@@ -188,8 +187,7 @@ class Validation:
         if moment is None:
             self._fail("updated_after", "is not a valid date.")
             return now
-        # A whole day of grace, for a date without a time.
-        if moment < now - MAX_UPDATED_AGE - timedelta(days=1):
+        if moment < now - timedelta(hours=self._quirks.swell_updated_after_hours):
             self._fail("updated_after", "must be within the last 3 days.")
         return moment
 
@@ -211,6 +209,9 @@ class Validation:
     def _count_range(self) -> tuple[datetime | None, datetime | None]:
         day = self._date("date")
         first, last = self._date("from_date"), self._date("to_date")
+        latest = self._latest_to_date()
+        if day is not None and latest is not None and day > latest:
+            self._fail("date", f"must be a date before or equal to {latest}.")
         meaning = self._quirks.swell_count_date
         today = utc_now().astimezone(zone(self._quirks.swell_filter_zone)).date()
         if day is not None and meaning != "ignored":

@@ -12,6 +12,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date, datetime
 
+    from tap_medchat_swell.errors import VendorError
     from tap_medchat_swell.rows import Row
 
 ALL = "all"
@@ -42,6 +43,13 @@ class CountsWindow(WindowReader["Row"]):
         """Keep a day's counts."""
         self._rows[request.token] = page
         self.received = self.received or now()
+        self.finished = len(self._rows) == len(self._keys)
+
+    def refused(self, request: Request, error: VendorError) -> None:
+        """Do without a day that has not begun where the account is; raise anything else."""
+        if not error.is_refusal or request.token[0] < now().date():
+            raise error
+        self._keys.remove(request.token)
         self.finished = len(self._rows) == len(self._keys)
 
     def counts(self) -> Iterator[tuple[Row, Row]]:

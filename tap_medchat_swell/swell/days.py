@@ -101,12 +101,13 @@ class DayFrontier:
         """All up to this day has been read and written: bookmark it.
 
         Never past yesterday, as today is not over, perhaps not even yesterday where the
-        account is (W1, W4).
+        account is (W1, W4). Changes since the run was first begun are the next one's.
         """
-        self.at = min(day, self.started.date() - DAY)
-        self.value = max(self.value, self.at)
+        today = now().date()
+        self.at = min(day, today - DAY)
+        self.value = max(self.value, min(self.at, self.started.date() - DAY))
         self._bookmark()
-        if day < self.started.date():  # else the end is near, and its STATE says the same
+        if day < today:  # else the end is near, and its STATE says the same
             self.stream.write_state()
 
     def rewind(self, value: date) -> None:

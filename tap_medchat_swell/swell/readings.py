@@ -65,11 +65,15 @@ class Readings:
 
     def _judge(self, pages: PageLinksPaginator) -> None:
         totals = pages.totals
-        has_every_row = len(self._ids) >= self._rows or self._trust.in_order
+        is_whole = pages.is_single or self._trust.in_order  # and may hold copies (W13)
+        has_every_row = is_whole or len(self._ids) >= self._rows
         adds_up = totals <= {len(self._ids), self._rows} or not self._trust.in_totals
         # Without a total nothing tells of a row that slipped between two pages.
-        is_sure = totals or pages.count == 1 or self._in_vain
+        is_sure = totals or pages.is_single or self._in_vain
         if has_every_row and adds_up and self._stayed and is_sure:
+            self.over = True
+        elif not (self._stayed or pages.has_shrunk) and len(pages.ids) >= min(totals):
+            # Messages only came. They push others to later pages, where those come twice.
             self.over = True
         elif self._in_vain >= (1 if has_every_row else MAX_IN_VAIN) or self.count >= MAX_READINGS:
             self.over = True

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from datetime import date, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta, tzinfo
 
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.readahead import ReadAhead, Workers
-from tap_medchat_swell.rows import KeyFinder, Row
+from tap_medchat_swell.rows import KeyFinder, Row, as_text
 from tap_medchat_swell.state import scope_of
 from tap_medchat_swell.stream import WindowedStream, now
 from tap_medchat_swell.swell.api import SwellApi
@@ -23,6 +22,7 @@ from tap_medchat_swell.swell.window import (
 )
 from tap_medchat_swell.timestamps import (
     format_timestamp,
+    named_zone,
     normalize_timestamp,
     parse_timestamp,
 )
@@ -66,6 +66,7 @@ class SwellMessages(SwellStream):
     primary_keys = ("id",)
     replication_key = "created_at"
 
+    _is_short = False
     _created = KeyFinder("created_at")
     _date_sent = KeyFinder("date_sent")
 
@@ -73,9 +74,9 @@ class SwellMessages(SwellStream):
         """Read all windows, then what has changed on older messages."""
         options = self.options
         scope = scope_of(
-            locations=options.swell_location_ids,
-            teams=options.swell_team_ids,
-            contacts=options.swell_contact_ids,
+            locations=sorted(options.swell_location_ids),
+            teams=sorted(options.swell_team_ids),
+            contacts=sorted(options.swell_contact_ids),
         )
         # Swell may take dates in another zone: a day early, and a day late (W4).
         frontier = DayFrontier.load(self, scope, options.start_date.date() - DAY)
@@ -99,7 +100,7 @@ class SwellMessages(SwellStream):
         begin = frontier.at or frontier.value
         for reader in ReadAhead(readers, workers, self.idle):
             window = t.cast("MessageWindow", reader)
-            if window.ids & recent[0]:
+            if 2 * len(window.ids & recent[0]) > len(window.ids):
                 frontier.rewind(begin)
                 msg = (
                     f"Swell sent the same messages for {window.window} as for days long "
@@ -109,6 +110,7 @@ class SwellMessages(SwellStream):
                 raise VendorError(msg)
             self._write(window)
             recent = [recent[1], window.ids]
+            self._is_short |= window.is_short
             frontier.move(window.window.last)
             if self.has_enough:
                 return
@@ -131,21 +133,36 @@ class SwellMessages(SwellStream):
 
         An extra: the windows are what counts. Swell allows three days back.
         """
+        yesterday = now().date() - DAY
+        since = self._unseen_since(frontier)
+        if since is None:
+            return
+        first = max(since - DAY, yesterday + DAY - timedelta(days=UPDATED_AFTER_DAYS))
+        shared = (api, self.pack_rows, self._created.value, Trust())
+        updated = UpdatedMessages(first, yesterday, *shared)
+        for _ in ReadAhead(iter([updated]), workers, self.idle):
+            if not updated.is_refused:
+                self._write(updated)
+        if updated.is_refused:
+            self.logger.warning(
+                "Swell refused updated_after: changes are seen on the messages of the last "
+                "swell_lookback_days only."
+            )
+        elif updated.since > since:
+            self.logger.warning(
+                "Swell took updated_after from %s on only: changes between %s and then are "
+                "seen on the messages of the last swell_lookback_days only.",
+                updated.since,
+                since,
+            )
+
+    def _unseen_since(self, frontier: DayFrontier) -> date | None:
+        """The day from which on windows may not show everything; None if there is none."""
         finished = frontier.finished
         limit = timedelta(days=UPDATED_AFTER_DAYS)
-        if finished is None or not timedelta() <= frontier.started - finished <= limit:
-            return
-        today = now().date()
-        since = max(finished.date() - DAY, today - limit)
-        updated = UpdatedMessages(since, api, self.pack_rows, self._created.value, Trust())
-        for _ in ReadAhead(iter([updated]), workers, self.idle):
-            if updated.is_refused:
-                self.logger.info(
-                    "Swell refused updated_after: changes are seen on the messages of "
-                    "the last swell_lookback_days only."
-                )
-            else:
-                self._write(updated)
+        if finished is not None and timedelta() <= frontier.started - finished <= limit:
+            return finished.date()
+        return now().date() - DAY if self._is_short else None
 
     def pack_rows(self, rows: list[Row]) -> list[t.Any]:
         """Records out of Swell's rows, ready to be written."""
@@ -160,19 +177,22 @@ class SwellMessages(SwellStream):
             record["date_sent_utc"] = self._sent_utc(text, zone)
         return record
 
-    def _sent(self, row: Row) -> tuple[str | None, ZoneInfo]:
+    def _sent(self, row: Row) -> tuple[str | None, tzinfo | None]:
         """date_sent as text, and the zone it is in: its own, if it is an object (W6)."""
         value, zone = self._date_sent.value(row), self.options.swell_date_sent_timezone
+        own_zone: tzinfo | None = zone
         if isinstance(value, dict):
-            with contextlib.suppress(ValueError, OSError, KeyError):
-                zone = ZoneInfo(str(value.get("timezone") or zone))
+            if value.get("timezone"):
+                own_zone = named_zone(str(value["timezone"]))
             value = value.get("date")
-        return (value if isinstance(value, str) and value else None), zone
+        if isinstance(value, (int, float)):
+            value = as_text(value)
+        return (value if isinstance(value, str) and value else None), own_zone
 
-    def _sent_utc(self, text: str | None, zone: ZoneInfo) -> str | None:
-        if text is None:
+    def _sent_utc(self, text: str | None, zone: tzinfo | None) -> str | None:
+        if text is None or zone is None:
             return None
-        if zone.key == "UTC":
+        if str(zone) == "UTC":
             return normalize_timestamp(text.replace(" ", "T", 1))
         instant = parse_timestamp(text, zone)
         return format_timestamp(instant) if instant else None

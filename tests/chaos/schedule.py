@@ -92,6 +92,8 @@ SWELL_QUIRKS: dict[str, tuple[t.Any, ...]] = {
     "swell_created_at_zone": ("UTC", "Asia/Kolkata"),
     "swell_order": ("latest", "unspecified", "unstable"),
     "swell_per_page_clamp": (2, 5),
+    "swell_updated_after_hours": (72,),
+    "swell_validation_failure": ("302", "html"),
     "swell_updated_after": ("Y-m-d", "Y-m-d H:i", "none"),
     "swell_repeat_across_locations": (True,),
     "swell_counts_as_strings": (True,),
