@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import gc
+import signal
+import sys
 
 
 def main() -> None:
     """Run the command line."""
+    if sys.stdout is None:
+        sys.exit("Standard output is closed: records have nowhere to go.")
     # Imports leave no garbage, and looking for it takes a sixth of their time.
     gc.disable()
-    from tap_medchat_swell.tap import TapMedchatSwell  # noqa: PLC0415 - only then
+    try:
+        from tap_medchat_swell.tap import TapMedchatSwell  # noqa: PLC0415 - only then
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
     TapMedchatSwell.cli()
 

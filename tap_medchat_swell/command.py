@@ -58,7 +58,7 @@ class TapCommand(SingerCommand):
 def load_document(file: t.IO[str], what: str) -> dict[str, t.Any]:
     """The JSON object in a file; raises TapError where there is none."""
     try:
-        document = json.load(file)
+        document = json.loads(file.read().removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         msg = f"The {what} file {file.name} is not JSON{place}."
@@ -76,7 +76,7 @@ def load_config(path: str) -> dict[str, t.Any]:
         msg = "--config takes the path of a file, not the configuration itself."
         raise TapError(msg)
     try:
-        with open(path, encoding="utf-8-sig") as file:  # noqa: PTH123 - load_document's type
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - load_document's type
             return load_document(file, "configuration")
     except OSError as error:
         msg = f"The configuration file {path} cannot be read: {error.strerror}."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import re
 import sys
 import typing as t
@@ -122,7 +123,8 @@ def install() -> None:
     REDACTOR.protect(_environment_secrets())
     if not isinstance(sys.stderr, RedactedStream):
         sys.stdout = t.cast("t.TextIO", RedactedStream(sys.stdout))
-        sys.stderr = t.cast("t.TextIO", RedactedStream(sys.stderr))
+        errors = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        sys.stderr = t.cast("t.TextIO", RedactedStream(errors))
     if logging.getLogRecordFactory() is logging.LogRecord:
         logging.setLogRecordFactory(_redacted_record)
     # At DEBUG it prints what a filter made of a record.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 import os
+import sys
 import threading
 import typing as t
 from functools import cached_property
 
 from singer_sdk import Tap
 from singer_sdk.cli import plugin_cli
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._catalog import get_selected_schema
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase, _ConfigInput
 from singer_sdk.singerlib.encoding.simple import StateMessage
@@ -87,21 +91,30 @@ class TapMedchatSwell(Tap):
         try:
             super().__init__(**kwargs)
         except (KeyError, TypeError, AttributeError, ValueError):
-            self._blame_input(kwargs)
+            if kwargs.get("catalog") and getattr(self, "_streams", None) is None:
+                raise TapError(BAD_CATALOG) from None
             raise
 
-    def _blame_input(self, kwargs: dict[str, t.Any]) -> None:
-        """Say which input the SDK stumbled over, if it was one."""
-        if not hasattr(self, "_config"):
-            msg = (
-                f"An environment variable {self._env_var_prefix}* does not hold what its "
-                "setting wants: whole numbers as digits, lists and objects as JSON."
-            )
-            raise TapError(msg) from None
-        if kwargs.get("catalog") and self._streams is None:
-            raise TapError(BAD_CATALOG) from None
-
     # Configuration
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, t.Any]:  # noqa: N805 - as the decorator wants it
+        """What the environment holds: read by the SDK, one by one to tell which is wrong."""
+        cls.append_builtin_config(cls.config_jsonschema)
+        config: dict[str, t.Any] = {}
+        for name, definition in cls.config_jsonschema["properties"].items():
+            variable = f"{cls._env_var_prefix}{name.upper()}"
+            schema = {"properties": {name: definition}}
+            try:
+                found = parse_environment_config(schema, cls._env_var_prefix)
+            except ValueError:
+                found = {}
+                if not settings.is_blank(os.environ[variable]):
+                    msg = f"{variable} must hold a whole number, or a list or an object as JSON."
+                    raise TapError(msg) from None
+            if not settings.is_blank(os.environ.get(variable)):
+                config |= found
+        return config
 
     @cached_property
     def options(self) -> settings.Options:
@@ -174,10 +187,21 @@ class TapMedchatSwell(Tap):
         Final in the SDK, which ends a run with its first failure. Here the other
         vendor's streams are still read, and the failure must not be lost.
         """
+        self._tell_what_is_left_out()
         super().sync_all()
         self.message_writer.flush()
         if self.failures:
             raise SyncFailed(self.failures)
+
+    def _tell_what_is_left_out(self) -> None:
+        known = self.config_jsonschema["properties"]
+        for name in sorted(set(self.config) - set(known)):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Is {near[0]} meant?" if near else ""
+            self.logger.warning("%s is no setting of this tap.%s", name, hint)
+        for vendor, names in settings.CREDENTIALS.items():
+            if not settings.has_credentials(vendor, self.config):
+                self.logger.info("%s is not read: no %s.", vendor, " and ".join(names))
 
     def check_stop(self) -> None:
         """Raise Stopped if a signal has come: called where nothing is half done."""
@@ -214,7 +238,12 @@ class TapMedchatSwell(Tap):
     def cli(cls) -> click.Command:  # noqa: N805 - as the decorator wants it
         """The command, with guarded output."""
         redaction.install()
-        return super().cli
+        try:
+            return super().cli
+        except ValueError:
+            sys.exit(
+                f"{cls._env_var_prefix}LOGLEVEL or LOGLEVEL is no level, such as DEBUG or INFO."
+            )
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

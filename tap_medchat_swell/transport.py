@@ -8,6 +8,7 @@ re-encode the query, none of which these APIs want.
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 import time
 import typing as t
@@ -27,6 +28,43 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.answers import Vendor
     from tap_medchat_swell.settings import Options
 
+UNTRUSTED = (
+    "{vendor} does not show a valid certificate. Behind a company's proxy, set "
+    "REQUESTS_CA_BUNDLE to its certificates."
+)
+UNREACHABLE = (
+    "{vendor} cannot be reached or broke the connection off. Check {prefix}_api_url and the "
+    "network if this stays so."
+)
+# The vendors' own addresses have been checked: what cannot be parsed is a proxy's.
+NO_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    urllib3.exceptions.LocationParseError,
+)
+REASONS: tuple[tuple[t.Any, Action, str], ...] = (
+    (
+        requests.exceptions.SSLError,
+        Action.RETRY,
+        "{vendor} does not speak TLS as expected. Check {prefix}_api_url.",
+    ),
+    (
+        requests.exceptions.ProxyError,
+        Action.RETRY,
+        "{vendor} cannot be reached through the proxy of the environment. Check HTTPS_PROXY.",
+    ),
+    (
+        requests.exceptions.ConnectTimeout,
+        Action.RETRY,
+        "{vendor} did not accept a connection within connect_timeout_seconds.",
+    ),
+    (
+        requests.exceptions.Timeout,
+        Action.RETRY,
+        "{vendor} did not answer within read_timeout_seconds.",
+    ),
+    (NO_ADDRESS, Action.FAIL, "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names a proxy of no use."),
+)
 CHUNK = 1 << 20
 LARGE = 4 << 20
 ANSWER_TIMEOUTS = 10  # a whole answer may take so many read time-outs
@@ -128,20 +166,9 @@ class Transport:
             raise self._unreachable(error) from None
 
     def _unreachable(self, error: Exception) -> Unusable:
+        action, sentence = _reason(error)
         name = self._vendor.name
-        advice = ""
-        if isinstance(error, requests.exceptions.SSLError):
-            what = "does not show a valid certificate"
-        elif isinstance(error, requests.exceptions.ProxyError):
-            what = "cannot be reached through the proxy of the environment"
-        elif isinstance(error, requests.exceptions.ConnectTimeout):
-            what = "did not accept a connection within connect_timeout_seconds"
-        elif isinstance(error, requests.exceptions.Timeout):
-            what = "did not answer within read_timeout_seconds"
-        else:
-            what = "cannot be reached or broke the connection off"
-            advice = f" Check {name.lower()}_api_url and the network if this stays so."
-        return Unusable(Action.RETRY, VendorError(f"{name} {what}.{advice}"))
+        return Unusable(action, VendorError(sentence.format(vendor=name, prefix=name.lower())))
 
     def _body(self, response: urllib3.HTTPResponse, stack: contextlib.ExitStack) -> bytes:
         deadline = time.monotonic() + ANSWER_TIMEOUTS * self._options.read_timeout_seconds
@@ -180,6 +207,24 @@ class Transport:
         what = "took too long" if isinstance(error, timed_out) else "broke off"
         sentence = f"An answer of {self._vendor.name} {what} halfway."
         return Unusable(Action.RETRY, VendorError(sentence))
+
+
+def _reason(error: Exception) -> tuple[Action, str]:
+    """What helps against a failure to reach a vendor, and how to tell."""
+    if _is_untrusted(error):
+        return Action.FAIL, UNTRUSTED
+    if type(error) is OSError and error.errno is None:  # of `requests`, not of the system
+        return Action.FAIL, "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file of certificates."
+    for kinds, action, sentence in REASONS:
+        if isinstance(error, kinds):
+            return action, sentence
+    return Action.RETRY, UNREACHABLE
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _environment(url: str) -> dict[str, t.Any]:

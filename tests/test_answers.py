@@ -406,14 +406,16 @@ class TestUnreachable:
     @pytest.mark.parametrize(
         ("error", "sentence"),
         [
-            (requests.exceptions.SSLError("tok"), "does not show a valid certificate"),
+            (requests.exceptions.SSLError("tok"), "does not speak TLS as expected"),
             (requests.exceptions.ProxyError("tok"), "through the proxy of the environment"),
             (requests.exceptions.ConnectTimeout("tok"), "within connect_timeout_seconds"),
             (requests.exceptions.ReadTimeout("tok"), "within read_timeout_seconds"),
             (requests.exceptions.ConnectionError("tok"), "cannot be reached or broke"),
-            (requests.exceptions.InvalidURL("tok"), "cannot be reached or broke"),
-            (urllib3.exceptions.LocationParseError("tok"), "cannot be reached or broke"),
-            (OSError("tok"), "cannot be reached or broke"),
+            (requests.exceptions.InvalidURL("tok"), "names a proxy of no use"),
+            (requests.exceptions.InvalidSchema("tok"), "names a proxy of no use"),
+            (urllib3.exceptions.LocationParseError("tok"), "names a proxy of no use"),
+            (OSError("tok"), "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file"),
+            (OSError(101, "tok"), "cannot be reached or broke"),
         ],
         ids=lambda value: type(value).__name__,
     )

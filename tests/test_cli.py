@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import typing as t
 from importlib.metadata import version
@@ -274,8 +275,9 @@ class TestWrongInput:
     def test_config_is_a_folder(self, cli: Cli) -> None:
         assert_refused(cli("--config=."), "cannot be read")
 
-    def test_config_instead_of_its_path(self, cli: Cli) -> None:
-        run = cli('--config={"swell_api_token": "s3cr3t-token"}')
+    @pytest.mark.parametrize("quote", ["", "'"])
+    def test_config_instead_of_its_path(self, cli: Cli, quote: str) -> None:
+        run = cli(f'--config={quote}{{"swell_api_token": "s3cr3t-token"}}{quote}')
 
         assert_refused(run, "--config takes the path of a file")
         assert "s3cr3t" not in run.log
@@ -288,6 +290,18 @@ class TestWrongInput:
         (cli.folder / "bad.json").write_bytes(b'{"a": "\xff"}')
 
         assert_refused(cli("--config", str(cli.folder / "bad.json")), "is not JSON")
+
+    def test_config_with_a_byte_order_mark(self, config: Config, cli: Cli) -> None:
+        assert cli("--discover", config=f"\ufeff{json.dumps(config)}").code == 0
+
+    def test_a_misspelt_setting_is_told(self, config: Config, cli: Cli) -> None:
+        config["swell_api_tokn"] = config.pop("swell_api_token")
+
+        run = cli(config=config)
+
+        assert run.code == 0
+        assert "swell_api_tokn is no setting of this tap. Is swell_api_token meant?" in run.log
+        assert "Swell is not read: no swell_api_token." in run.log
 
     @pytest.mark.parametrize("document", [[], "text", 5, None])
     def test_config_is_no_object(self, cli: Cli, document: object) -> None:
@@ -371,14 +385,45 @@ class TestWrongInput:
         [
             ("MAX_CONCURRENCY", "eight"),
             ("STREAM_MAPS", "{"),
-            ("FLATTENING_MAX_DEPTH", ""),
             ("SWELL_WINDOW_DAYS", "6.5"),
         ],
     )
     def test_a_variable_of_a_wrong_type(self, cli: Cli, name: str, value: str) -> None:
         run = cli("--config=ENV", env={f"TAP_MEDCHAT_SWELL_{name}": value})
 
-        assert_refused(run, "environment variable TAP_MEDCHAT_SWELL_*")
+        assert_refused(run, f"TAP_MEDCHAT_SWELL_{name} must hold a whole number")
+
+    def test_a_blank_variable_is_none(self, config: Config, cli: Cli) -> None:
+        blank = ("MAX_CONCURRENCY", "SWELL_API_URL", "FLATTENING_MAX_DEPTH", "SWELL_TEAM_IDS")
+        env = {f"TAP_MEDCHAT_SWELL_{name}": "" for name in blank}
+
+        run = cli("--config=ENV", config=config, env=env)
+
+        assert run.code == 0, run.log
+
+    def test_a_log_level_that_is_none(self, config: Config, cli: Cli) -> None:
+        run = cli(config=config, env={"TAP_MEDCHAT_SWELL_LOGLEVEL": "LOUD"})
+
+        assert run.code == 1
+        assert "LOGLEVEL is no level, such as DEBUG" in run.log
+        assert "Traceback" not in run.log
+
+    @pytest.mark.parametrize(
+        ("closed", "sentence"),
+        [
+            (">&-", "Standard output is closed"),
+            (">/dev/full", "The output cannot be written: No space left on device."),
+        ],
+    )
+    def test_nowhere_to_write(self, config: Config, cli: Cli, closed: str, sentence: str) -> None:
+        path = cli.file("config.json", config)
+        command = f"exec {sys.executable} -m tap_medchat_swell --config {path} {closed}"
+
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+
+        assert done.returncode == 1
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
 
     def test_an_option_that_is_not_there(self, cli: Cli) -> None:
         run = cli("--nonsense")

@@ -80,12 +80,18 @@ class SwellMessages(SwellStream):
         )
         # Swell may take dates in another zone: a day early, and a day late (W4).
         frontier = DayFrontier.load(self, scope, options.start_date.date() - DAY)
+        is_first = frontier.finished is None and frontier.at is None
         with self._asking() as (api, workers):
             self._read_windows(frontier, api, workers)
             if not self.has_enough:
                 self._read_changes(frontier, api, workers)
                 frontier.finish()
             self._log_end("Messages", api)
+        if is_first and not self._written:
+            self.logger.warning(
+                "No messages at all: check start_date, swell_location_ids, swell_team_ids and "
+                "swell_contact_ids if there should be."
+            )
 
     def _read_windows(self, frontier: DayFrontier, api: SwellApi, workers: Workers) -> None:
         first = frontier.first_day(self.options.swell_lookback_days)

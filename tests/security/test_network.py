@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import typing as t
 
 import canaries
@@ -192,7 +193,7 @@ def test_certificates_are_verified(config: Config, monkeypatch: pytest.MonkeyPat
 
     def send(_: object, request: t.Any, **kwargs: t.Any) -> None:
         seen.append((request.url.partition(":")[0], kwargs["verify"]))
-        raise requests.exceptions.SSLError
+        raise requests.exceptions.SSLError from ssl.SSLCertVerificationError()
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
