@@ -11,7 +11,7 @@ WORKERS ?= 4
 N ?= 5000
 DB ?= output/demo.duckdb
 
-.PHONY: help demo test lint chaos bench meltano sql locks check-locks generate format audit \
+.PHONY: help demo test lint chaos mutants bench meltano sql locks check-locks generate format audit \
 	setup test-tools clean
 
 help: ## Show what there is.
@@ -37,6 +37,9 @@ lint: setup ## Run the linters, and check that locks and generated files are up 
 
 chaos: setup ## Run random histories against the tap: make chaos N=5000
 	@CHAOS_SCHEDULES=$(N) $(PYTHON) -m pytest tests/chaos -n $(WORKERS) $(ARGS)
+
+mutants: setup ## Break the tap's rules one by one and see chaos notice: an hour.
+	@$(PYTHON) -m tests.chaos.mutants $(ARGS)
 
 bench: setup ## Measure speed and memory.
 	@benchmarks/run

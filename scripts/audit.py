@@ -1,7 +1,8 @@
 """`make audit`: looks the locked dependencies up among known weaknesses.
 
-Ends with 1 if something is known. Where the service cannot be reached, or does not know
-a package, that is said and does not fail: the code is not worse for it.
+Ends with 1 if something is known, or if a lock cannot be read. Where the service cannot be
+reached, or does not know a package, that is said and does not fail: the code is not worse
+for it.
 """
 
 from __future__ import annotations
@@ -17,17 +18,20 @@ AUDIT = (
     *("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--timeout", "20"),
 )
 FOUND = 1
+UNREACHABLE = ("ConnectionError", "ServiceError", "Timeout", "Max retries", "resolve")
 
 
 def audit(lock: Path) -> bool:
-    """Report on one lock; tells whether something is known."""
+    """Report on one lock; tells whether something is wrong with it."""
     done = subprocess.run(  # noqa: S603 - our own pip-audit
         [*AUDIT, "--requirement", str(lock)], capture_output=True, text=True, check=False
     )
     name = lock.relative_to(ROOT)
     if done.returncode not in (0, FOUND) or not done.stdout.startswith("{"):
-        print(f"{name}: skipped: not reachable ({reason(done.stderr)})")
-        return False
+        is_offline = any(word in done.stderr for word in UNREACHABLE)
+        what = "skipped: not reachable" if is_offline else "FAILED"
+        print(f"{name}: {what} ({reason(done.stderr)})")
+        return not is_offline
     dependencies = json.loads(done.stdout)["dependencies"]
     known = [entry for entry in dependencies if entry.get("vulns")]
     for entry in known:

@@ -107,6 +107,8 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
             "MELTANO_DATABASE_URI": f"sqlite:///{MELTANO_DATABASE}",
             "MELTANO_CLI_LOG_LEVEL": "info",
             "NO_COLOR": "1",
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
             "TARGET_DUCKDB_FILEPATH": str(DATABASE),
         }
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tap_medchat_swell.errors import InputRefused, PageTooLarge, VendorError
+from tap_medchat_swell.errors import PageTooLarge, VendorError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,7 +107,6 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     )
     if action is Action.FAIL and _is_cut(body):
         action = Action.RETRY_BRIEFLY  # what helps may stand in what was cut off (M3)
-    error_type = InputRefused if status == 422 else VendorError  # noqa: PLR2004
     sentence = " ".join(
         filter(
             None,
@@ -118,7 +117,7 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
             ),
         )
     )
-    error: VendorError = error_type(sentence)
+    error = VendorError(sentence)
     if status == 400 and re.search(rb"\btop\b", body.lower()):  # noqa: PLR2004
         error = PageTooLarge(sentence, _named_limit(body))
     error.status = status

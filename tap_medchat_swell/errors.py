@@ -4,8 +4,7 @@ TapError                 its text is one sentence, free of secrets and patient d
 ├── StateError           the state that was passed in cannot be used
 ├── SyncFailed           at least one stream failed; raised when all have run
 └── VendorError          an answer that cannot be used, after the retries it deserved
-    ├── PageTooLarge     MedChat refused `$top`, or a page is over the size limit (M3)
-    └── InputRefused     422: the vendor refused a parameter (W3, W12)
+    └── PageTooLarge     MedChat refused `$top`, or a page is over the size limit (M3)
 Stopped                  SIGTERM or SIGINT arrived
 TargetGone               standard output cannot be written any more
 Cancelled                the reading that a worker was fetching for has ended
@@ -41,7 +40,7 @@ class SyncFailed(TapError):
         )
 
 
-SERVER_ERROR = 500
+OK, SERVER_ERROR = 200, 500
 
 
 class VendorError(TapError):
@@ -60,8 +59,8 @@ class VendorError(TapError):
         Frameworks may say so with a 500, a redirect or a web page. 401 and 403 refuse the
         user, not the question.
         """
-        passing = {None, 401, 403, 408, 425}
-        return self.status not in passing and t.cast("int", self.status) <= SERVER_ERROR
+        status = self.status or 0
+        return OK <= status <= SERVER_ERROR and status not in {401, 403, 408, 425}
 
     def __str__(self) -> str:
         sentence = super().__str__()
@@ -74,10 +73,6 @@ class PageTooLarge(VendorError):
     def __init__(self, sentence: str, limit: int | None = None) -> None:
         super().__init__(sentence)
         self.limit = limit
-
-
-class InputRefused(VendorError):
-    """The vendor refused a parameter's value (422)."""
 
 
 class Stopped(BaseException):

@@ -26,6 +26,7 @@ SPARE = 2  # requests that lie ready, for workers to take at once
 TICK = 0.25
 
 PageT = t.TypeVar("PageT")
+ReaderT = t.TypeVar("ReaderT", bound="WindowReader[t.Any]")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class WindowReader(abc.ABC, t.Generic[PageT]):
     started = False
 
     def __init__(self) -> None:
-        self.followers: list[WindowReader[PageT]] = []
+        self.followers: list[t.Any] = []
         """Readers of windows that this one left to be read right after itself."""
 
     @property
@@ -129,22 +130,22 @@ class Workers:
             self._jobs.put(None)
 
 
-class ReadAhead(t.Generic[PageT]):
+class ReadAhead(t.Generic[ReaderT]):
     """Reads planned windows ahead of need; `idle` runs often, also while waiting."""
 
     def __init__(
         self,
-        plan: Iterator[WindowReader[PageT]],
+        plan: Iterator[ReaderT],
         workers: Workers,
         idle: Callable[[], None],
     ) -> None:
         self._plan = plan
         self._workers = workers
         self._idle = idle
-        self._readers: collections.deque[WindowReader[PageT]] = collections.deque()
+        self._readers: collections.deque[ReaderT] = collections.deque()
         self._submitted = 0
 
-    def __iter__(self) -> Iterator[WindowReader[PageT]]:
+    def __iter__(self) -> Iterator[ReaderT]:
         """Readers in the order of their windows, each time that they have results."""
         while self._plan_ahead():
             self._idle()
@@ -194,7 +195,7 @@ class ReadAhead(t.Generic[PageT]):
         if answered is None:
             return
         request, answer = answered
-        reader = request.reader
+        reader = t.cast("ReaderT", request.reader)
         self._submitted -= 1
         self._submit()
         if isinstance(answer, VendorError):
@@ -205,7 +206,7 @@ class ReadAhead(t.Generic[PageT]):
             reader.take(request, answer)
         self._adopt(reader)
 
-    def _adopt(self, reader: WindowReader[PageT]) -> None:
+    def _adopt(self, reader: ReaderT) -> None:
         """Queue what a reader left over right behind it."""
         if reader.followers:
             place = self._readers.index(reader) + 1

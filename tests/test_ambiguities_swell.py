@@ -215,7 +215,7 @@ def test_w12_late_change_comes_by_updated_after(swell: Readings, form: str) -> N
 
 @pytest.mark.parametrize("failure", ["422", "302", "html"])
 def test_w12_updated_after_refused(swell: Readings, failure: str) -> None:
-    quirks = {"swell_updated_after": "none", "swell_validation_failure": failure}
+    quirks: dict[str, t.Any] = {"swell_updated_after": "none", "swell_validation_failure": failure}
     swell.holds_all(**quirks)
     first, _ = _change_the_oldest(swell)
     again = swell.run_again(first.state, **quirks)
@@ -230,7 +230,10 @@ def test_w12_a_run_after_two_days_where_three_are_hours(swell: Readings, failure
     state = first.state
     past = utc_now() - timedelta(days=2, hours=1)
     state["bookmarks"]["swell_messages"]["finished"] = past.strftime("%Y-%m-%dT%H:%M:%S.000000Z")
-    quirks = {"swell_updated_after_hours": 72, "swell_validation_failure": failure}
+    quirks: dict[str, t.Any] = {
+        "swell_updated_after_hours": 72,
+        "swell_validation_failure": failure,
+    }
     again = swell.run_again(state, {"swell_lookback_days": 0}, **quirks)
     found = {row["id"]: row["text"] for row in again.records("swell_messages")}
     assert found[oldest] == "changed late"
@@ -364,7 +367,8 @@ def test_w22_filters_ignored_is_an_error(swell: Readings, shown: str) -> None:
 
 
 def test_w23_old_windows_are_empty(swell: Readings) -> None:
-    run = swell.run({"start_date": "2025-09-01"}, swell_retention_days=5)
+    start = str((utc_now() - 60 * DAY).date())
+    run = swell.run({"start_date": start}, swell_retention_days=5)
     kept = swell.sandbox.dataset.messages_created(utc_now() - 5 * DAY, None)
     assert run.code == 0
     assert {row.id for row in kept} <= _ids(run)

@@ -16,7 +16,7 @@ from tap_runs import SWELL_STREAMS, Json, Run, assert_whole, discover, only, sel
 
 from tap_medchat_swell import answers, transport
 from tap_medchat_swell.answers import MAX_WAIT, Action, Unusable, asked_wait, check_status
-from tap_medchat_swell.errors import InputRefused, PageTooLarge, VendorError
+from tap_medchat_swell.errors import PageTooLarge, VendorError
 from tap_medchat_swell.medchat.api import MEDCHAT
 from tap_medchat_swell.swell.api import SWELL
 
@@ -155,7 +155,7 @@ def test_what_lasts_ends_with_a_sentence_and_keeps_the_bookmark(
 
 
 def before(config: Config) -> Json:
-    """A state with bookmarks of a sweep and a reading under way, at their beginning."""
+    """A state with bookmarks that other filters made: they are kept where nothing is read."""
     start = str(config["start_date"])[:10]
     swell = {
         "replication_key_value": f"{start}T00:00:00.000000Z",
@@ -180,8 +180,7 @@ def assert_failed(run: Run, state: Json, vendor: str, sentence: str) -> None:
         assert run.bookmark(stream)["version"] == 1
 
 
-def test_wrong_types_of_medchats_rows_are_kept(sandbox: Sandbox, quick: Config) -> None:
-    """A list where text belongs fits no column: it is kept aside, and nothing is lost."""
+def test_a_collection_that_is_no_list_ends_the_reading(sandbox: Sandbox, quick: Config) -> None:
     quick["swell_api_token"] = ""
     sandbox.faults.add(Fault("wrong_types", where="medchat", times=None))
 
@@ -319,7 +318,7 @@ class TestErrorBodies:
 
         error = refusal(422, body).error
 
-        assert isinstance(error, InputRefused)
+        assert error.is_refusal
         assert "to_date: must be a date before or equal to." in str(error)
         assert "page: refused." in str(error)
         assert "Other fields refused: 1." in str(error)

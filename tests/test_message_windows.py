@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing as t
 from datetime import date, datetime, timedelta, timezone
-from operator import itemgetter
 
 import pytest
 
@@ -16,6 +15,7 @@ from tap_medchat_swell.windows import DayWindow
 
 if t.TYPE_CHECKING:
     from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.stream import Item
 
 DAY = timedelta(days=1)
 FIRST = date(2024, 3, 1)
@@ -56,10 +56,10 @@ class Windows:
         self.second = self._window(DayWindow(SHARED, LAST), trust, self.first)
 
     def _window(self, days: DayWindow, trust: Trust, before: MessageWindow | None) -> MessageWindow:
-        created = itemgetter("created_at")
-        return MessageWindow(days, FIRST, LAST, self.swell, self._pack, created, trust, before)
+        swell = t.cast("t.Any", self.swell)
+        return MessageWindow(swell, self._pack, trust, days, before)
 
-    def _pack(self, rows: list[Row]) -> list[bytes]:
+    def _pack(self, rows: list[Row]) -> list[Item]:
         self.packed += [row["id"] for row in rows]
         return [str(row["id"]).encode() for row in rows]
 

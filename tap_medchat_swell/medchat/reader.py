@@ -67,6 +67,7 @@ class ChatReader(PagedReader["ChatPage"]):
 
     overlap: t.ClassVar[bool]
     paginator: ODataSkipPaginator
+    page_size = 0
 
     def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
         super().__init__()
@@ -74,7 +75,6 @@ class ChatReader(PagedReader["ChatPage"]):
         self.source = source
         self.window = window
         self.results: collections.deque[Part | ChatReader] = collections.deque()
-        self.restart()
 
     @property
     def has_results(self) -> bool:
@@ -126,7 +126,7 @@ class ChatReader(PagedReader["ChatPage"]):
         return 1
 
     def wanted(self, room: int) -> list[Request]:
-        """As for every window, but from the start where the page size has changed."""
+        """As for every window, but from the start where the page size is another one."""
         if self.page_size != self.api.page_size and not self.finished:
             self.restart()
         return super().wanted(room)

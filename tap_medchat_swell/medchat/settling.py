@@ -31,11 +31,11 @@ class SettlingChatWindow(ChatReader):
     overlap = False
 
     def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
+        super().__init__(api, source, window)
         self._pool: dict[str, tuple[Row, int | None]] = {}
         self._since_change: set[str] = set()
         self._in_pass: set[str] = set()
         self._rows = self._known = self._passes = 0
-        super().__init__(api, source, window)
 
     def accept(self, page: ChatPage) -> None:
         """Use the page at the current offset."""
@@ -100,10 +100,10 @@ class WindowEnd(SettlingChatWindow):
     def __init__(
         self, api: MedChatApi, source: Source, window: Window, read: int, last: str | None
     ) -> None:
+        super().__init__(api, source, window)
         self._read = read
         self._last = last
         self._has_more = False
-        super().__init__(api, source, window)
 
     @property
     def first_row(self) -> int:

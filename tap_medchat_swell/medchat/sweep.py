@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.medchat.api import MedChatApi
     from tap_medchat_swell.medchat.reader import ChatReader, Part
     from tap_medchat_swell.medchat.streams import MedChatStream
-    from tap_medchat_swell.readahead import WindowReader, Workers
+    from tap_medchat_swell.readahead import Workers
     from tap_medchat_swell.rows import Row
 
 # A clock that runs ahead at MedChat must not hide the newest chats.
@@ -158,14 +158,14 @@ class Sweep:
     def run(self, workers: Workers) -> None:
         """Read, write and bookmark window after window."""
         for reader in ReadAhead(iter(self._plan()), workers, self._leader.idle):
-            self._write(t.cast("ChatReader", reader).take_part())
+            self._write(reader.take_part())
             if all(share.stream.has_enough for share in self.shares):
                 return
         self._check_children()
         if not self._leader.is_dry_run:
             self._finish_sweep()
 
-    def _plan(self) -> list[WindowReader[t.Any]]:
+    def _plan(self) -> list[ChatReader]:
         """One reading of what is left, with what the last sweep knew of it."""
         begin, ranges = self._progress[0].end, self.shares[0].known.ranges
         if begin >= self._end:

@@ -96,6 +96,7 @@ class ChatWindow(ChatReader):
         *,
         have_moved: bool = False,
     ) -> None:
+        super().__init__(api, source, window)
         self._expected = expected or Expected()
         self._have_moved = have_moved
         self._closed = self._begin = to_epoch(window.start)
@@ -104,7 +105,6 @@ class ChatWindow(ChatReader):
         self._last_added: str | None = None
         first = source.window_pages if self._expected.rows else FIRST_WINDOW
         self._window_pages = min(first, source.window_pages)
-        super().__init__(api, source, window)
 
     @property
     def first_row(self) -> int:

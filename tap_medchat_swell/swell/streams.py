@@ -31,8 +31,6 @@ from tap_medchat_swell.windows import plan_days
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_medchat_swell.readahead import WindowReader
-
 UPDATED_AFTER_DAYS = 3
 FOREMOST_ZONE = timedelta(hours=14)  # where tomorrow begins first
 
@@ -67,7 +65,6 @@ class SwellMessages(SwellStream):
     replication_key = "created_at"
 
     _is_short = False
-    _created = KeyFinder("created_at")
     _date_sent = KeyFinder("date_sent")
 
     def read(self) -> None:
@@ -104,8 +101,7 @@ class SwellMessages(SwellStream):
         readers = self._plan(first, last, api)
         recent: list[set[int]] = [set(), set()]
         begin = frontier.at or frontier.value
-        for reader in ReadAhead(readers, workers, self.idle):
-            window = t.cast("MessageWindow", reader)
+        for window in ReadAhead(readers, workers, self.idle):
             if 2 * len(window.ids & recent[0]) > len(window.ids):
                 frontier.rewind(begin)
                 msg = (
@@ -121,13 +117,12 @@ class SwellMessages(SwellStream):
             if self.has_enough:
                 return
 
-    def _plan(self, first: date, last: date, api: SwellApi) -> Iterator[WindowReader[t.Any]]:
+    def _plan(self, first: date, last: date, api: SwellApi) -> Iterator[MessageWindow]:
         """A reader per window, which leaves out what the one before it has read."""
-        today = now().date()
-        shared = (api, self.pack_rows, self._created.value, Trust())
+        trust = Trust()
         before: MessageWindow | None = None
         for window in plan_days(first, last, self.options.swell_window_days):
-            before = MessageWindow(window, first, today, *shared, before)
+            before = MessageWindow(api, self.pack_rows, trust, window, before)
             yield before
 
     def _write(self, reader: PagedMessages) -> None:
@@ -144,8 +139,7 @@ class SwellMessages(SwellStream):
         if since is None:
             return
         first = max(since - DAY, yesterday + DAY - timedelta(days=UPDATED_AFTER_DAYS))
-        shared = (api, self.pack_rows, self._created.value, Trust())
-        updated = UpdatedMessages(first, yesterday, *shared)
+        updated = UpdatedMessages(api, self.pack_rows, Trust(), first, yesterday)
         for _ in ReadAhead(iter([updated]), workers, self.idle):
             if not updated.is_refused:
                 self._write(updated)
@@ -222,11 +216,8 @@ class SwellMessageCounts(SwellStream):
         if options.end_date:
             last = min(last, (options.end_date - timedelta(microseconds=1)).date())
         with self._asking() as (api, workers):
-            readers: Iterator[WindowReader[t.Any]] = (
-                CountsWindow(api, days, splits) for days in weeks(first, last)
-            )
-            for reader in ReadAhead(readers, workers, self.idle):
-                window = t.cast("CountsWindow", reader)
+            readers = (CountsWindow(api, days, splits) for days in weeks(first, last))
+            for window in ReadAhead(readers, workers, self.idle):
                 records = [self.rows.record(row) | key for key, row in window.counts()]
                 self.write(self.pack(records), window.received or now())
                 frontier.move(window.days[-1])

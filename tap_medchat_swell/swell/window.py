@@ -10,6 +10,8 @@ from datetime import timedelta
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeated
+from tap_medchat_swell.rows import KeyFinder
+from tap_medchat_swell.stream import now
 from tap_medchat_swell.swell.api import MessagePage, message_page
 from tap_medchat_swell.swell.readings import Readings
 from tap_medchat_swell.timestamps import parse_timestamp
@@ -26,6 +28,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.swell.api import SwellApi
     from tap_medchat_swell.swell.readings import Trust
 
+_CREATED = KeyFinder("created_at")
 MIDNIGHT = " 00:00"  # makes Y-m-d H:i, the format of Swell's contacts page, out of Y-m-d
 FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
 ROW_BYTES = 3000  # a row of Swell's in memory
@@ -45,7 +48,6 @@ class PagedMessages(PagedReader[MessagePage]):
         self,
         api: SwellApi,
         pack: Callable[[list[Row]], list[Item]],
-        created: Callable[[Row], t.Any],
         trust: Trust,
         before: PagedMessages | None = None,
     ) -> None:
@@ -53,13 +55,12 @@ class PagedMessages(PagedReader[MessagePage]):
         self._before = before
         self._api = api
         self._pack = pack
-        self._created = created
         self.ids: set[int] = set()
         self._rows: dict[int, Row] = {}
         self._items: dict[int, Item] = {}
         self.received: datetime | None = None
         self._readings = Readings(trust)
-        self.log = logging.getLogger("tap-medchat-swell.swell_messages")
+        self._log = logging.getLogger("tap-medchat-swell.swell_messages")
         self._packed_bytes = 0
         self._restart()
 
@@ -129,7 +130,7 @@ class PagedMessages(PagedReader[MessagePage]):
             return
         self.finished = True
         if readings.some_missing:
-            self.log.warning(
+            self._log.warning(
                 "%s: %d different ones in %d readings, while Swell counts %s: some may be missing.",
                 self,
                 len(self.ids),
@@ -139,13 +140,20 @@ class PagedMessages(PagedReader[MessagePage]):
 
 
 class MessageWindow(PagedMessages):
-    """Reads the messages created in a window of days; `begin` is the whole plan's."""
+    """Reads the messages created in a window of days."""
 
-    def __init__(self, window: DayWindow, begin: date, today: date, *args: t.Any) -> None:
+    def __init__(
+        self,
+        api: SwellApi,
+        pack: Callable[[list[Row]], list[Item]],
+        trust: Trust,
+        window: DayWindow,
+        before: PagedMessages | None = None,
+    ) -> None:
+        super().__init__(api, pack, trust, before)
         self.window = self._planned = window
-        self._begin = begin
-        self._today = today
-        super().__init__(*args)
+        self._is_first = before is None
+        self._today = now().date()
 
     def __str__(self) -> str:
         return f"Messages of {self.window}"
@@ -169,14 +177,14 @@ class MessageWindow(PagedMessages):
         if shorter >= self.window.first:
             self.window = DayWindow(self.window.first, shorter)
             self._restart()
-        elif self.window.first > self._begin:
+        elif not self._is_first:
             self.finished = True  # its first day is shared and has not come where Swell is
         else:
             raise error
 
     def check(self, rows: list[Row]) -> None:
         """Raise VendorError where most messages were created far outside the window (W22)."""
-        days = [str(text)[:10] for text in map(self._created, rows) if text]
+        days = [str(text)[:10] for text in map(_CREATED.value, rows) if text]
         near = {
             day: self.window.is_near(day, FAR_DAYS) for day in set(days) if parse_timestamp(day)
         }
@@ -188,7 +196,7 @@ class MessageWindow(PagedMessages):
             )
             raise VendorError(msg)
         if far:
-            self.log.warning("%s: %d have a created_at from far outside.", self, far)
+            self._log.warning("%s: %d have a created_at from far outside.", self, far)
 
 
 class UpdatedMessages(PagedMessages):
@@ -197,12 +205,19 @@ class UpdatedMessages(PagedMessages):
     `since` moves on to `last` while Swell refuses it as too long ago.
     """
 
-    def __init__(self, since: date, last: date, *args: t.Any) -> None:
+    def __init__(
+        self,
+        api: SwellApi,
+        pack: Callable[[list[Row]], list[Item]],
+        trust: Trust,
+        since: date,
+        last: date,
+    ) -> None:
+        super().__init__(api, pack, trust)
         self.since = since
         self._last = last
         self._clock = ""
         self.is_refused = False
-        super().__init__(*args)
 
     def __str__(self) -> str:
         return f"Messages changed after {self.since}"

@@ -2,7 +2,6 @@
 
     pytest tests/chaos                       the default number of schedules
     CHAOS_SCHEDULES=5000 pytest tests/chaos -n 2
-    python -m tests.chaos.run 5000           the same, from the repository's root
     python -m tests.chaos.mutants            breaks the tap's rules one by one
 
 `schedule` draws what happens, `play` makes it happen, `ledger` remembers every form that

@@ -50,9 +50,10 @@ MUTANTS = (
     Mutant(
         "swell_bookmark_before_window",
         "swell/streams.py",
-        '            window = t.cast("MessageWindow", reader)\n',
-        '            window = t.cast("MessageWindow", reader)\n'
-        "            frontier.move(window.window.last)\n",
+        "        for window in ReadAhead(readers, workers, self.idle):\n            if 2",
+        "        for window in ReadAhead(readers, workers, self.idle):\n"
+        "            frontier.move(window.window.last)\n"
+        "            if 2",
     ),
     Mutant("gt_for_ge", "medchat/api.py", "{created} ge ", "{created} gt "),
     Mutant(
@@ -140,8 +141,6 @@ def broken_copy(mutant: Mutant, folder: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", folder)
     file = folder / PACKAGE / mutant.file
     text = file.read_text("utf-8")
-    if mutant.old not in text:
-        sys.exit(f"{mutant.name}: {mutant.file} no longer has the text to replace.")
     file.write_text(text.replace(mutant.old, mutant.new), "utf-8")
 
 
