@@ -109,7 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
         "integer",
         "Chats per request ($top). Lowered by itself where MedChat refuses it.",
         default=100,
-        minimum=1,
+        minimum=2,  # pages overlap by a chat
         maximum=1000,
     ),
     Setting(

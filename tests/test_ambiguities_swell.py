@@ -272,6 +272,12 @@ def test_w14_count_by_range(swell: Readings) -> None:
     swell.holds_all(swell_count_date="ignored")
 
 
+@pytest.mark.parametrize("meaning", ["day", "ignored"])
+def test_w14_days_that_are_all_alike_are_told(swell: Readings, meaning: str) -> None:
+    run = swell.run(swell_count_date=meaning)
+    assert ("Swell counts the same for each day" in run.log) is (meaning == "ignored")
+
+
 def test_w14_one_request_per_day(swell: Readings) -> None:
     swell.run()
     counts = [row.query for row in swell.requests if row.path.endswith("/count")]

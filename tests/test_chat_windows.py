@@ -284,6 +284,20 @@ def test_chats_without_a_time_go_with_their_neighbours(every: int) -> None:
     check_bookmarks(parts, rows)
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_chats_without_a_time_or_an_order_take_no_request_per_second(every: int) -> None:
+    shuffle = random.Random(3)
+    rows = chats(60)
+    for row in rows[::every]:
+        row["true"], row["created"] = row["created"], None
+    server = Server(rows, order=lambda rows: shuffle.sample(rows, len(rows)))
+
+    parts = read(server)
+
+    assert set(ids(parts)) == {row["id"] for row in rows}
+    assert len(server.asked) < 1000
+
+
 def test_pages_cut_silently_are_asked_for_ahead_as_well() -> None:
     """M3: once two pages have come alike short, the others are expected to be so, too."""
     together: list[int] = []

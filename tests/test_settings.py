@@ -23,7 +23,7 @@ NO_PARTS = "must hold no user name, password, query or fragment."
 DATE = "must be a date or a date and time, such as 2024-01-01T00:00:00Z."
 IDS = "must be a list of whole numbers, such as 3,7."
 BAD: list[tuple[dict[str, t.Any], str]] = [
-    ({"medchat_page_size": 0}, "medchat_page_size must be at least 1."),
+    ({"medchat_page_size": 1}, "medchat_page_size must be at least 2."),
     ({"medchat_page_size": 1001}, "medchat_page_size must be at most 1000."),
     ({"medchat_page_size": "10"}, "medchat_page_size must be a whole number."),
     ({"medchat_page_size": 1.5}, "medchat_page_size must be a whole number."),

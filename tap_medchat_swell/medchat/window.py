@@ -86,6 +86,7 @@ class ChatWindow(ChatReader):
     """
 
     overlap = True
+    is_rest = False  # of a window whose first second has been cut off
 
     def __init__(
         self,
@@ -291,7 +292,9 @@ class ChatWindow(ChatReader):
         if parts is None:
             self.replace_by(SettlingChatWindow(self.api, self.source, self.window))
         else:
-            self.replace_by(*map(self._another, parts))
+            first, rest = map(self._another, parts)
+            rest.is_rest = first.window.end - first.window.start == SECOND
+            self.replace_by(first, rest)
 
     def _another(self, window: Window, expected: Expected | None = None) -> ChatWindow:
         moved = self._have_moved
@@ -299,7 +302,9 @@ class ChatWindow(ChatReader):
 
     def _halves(self) -> tuple[Window, Window] | None:
         start, middle = self.window.start, self._pace.middle
-        by_time = start + (self.window.end - start) / 2
-        # Where half of the chats share the first second, it is read alone.
-        by_chats = by_time if middle is None else max(from_epoch(middle), start + SECOND)
-        return self.window.cut(by_chats) or self.window.cut(by_time)
+        place = half = start + (self.window.end - start) / 2
+        if middle is not None and from_epoch(middle) > start:
+            place = from_epoch(middle)
+        elif middle is not None and not self.is_rest:
+            place = start + SECOND  # half of the chats share it
+        return self.window.cut(place) or self.window.cut(half)

@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.rows import Row
 
 ALL = "all"
+WEEK = 7
 
 
 class CountsWindow(WindowReader["Row"]):
@@ -51,6 +52,16 @@ class CountsWindow(WindowReader["Row"]):
             raise error
         self._keys.remove(request.token)
         self.finished = len(self._rows) == len(self._keys)
+
+    @property
+    def is_undated(self) -> bool:
+        """Whether a week's days are all alike, and not zero: Swell may ignore them (W14)."""
+        by_split: dict[tuple[str, str], list[Row]] = {}
+        for (_, locations, teams), row in self._rows.items():
+            by_split.setdefault((locations, teams), []).append(row)
+        are_alike = all(row == rows[0] for rows in by_split.values() for row in rows)
+        numbers = {str(number) for row in self._rows.values() for number in row.values()}
+        return len(self.days) == WEEK and are_alike and numbers != {"0"}
 
     def counts(self) -> Iterator[tuple[Row, Row]]:
         """Keys and counts, in the order of the days."""

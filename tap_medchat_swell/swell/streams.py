@@ -12,7 +12,7 @@ from tap_medchat_swell.rows import KeyFinder, Row, as_text
 from tap_medchat_swell.state import scope_of
 from tap_medchat_swell.stream import WindowedStream, now
 from tap_medchat_swell.swell.api import SwellApi
-from tap_medchat_swell.swell.counts import CountsWindow
+from tap_medchat_swell.swell.counts import WEEK, CountsWindow
 from tap_medchat_swell.swell.days import DAY, DayFrontier
 from tap_medchat_swell.swell.readings import Trust
 from tap_medchat_swell.swell.window import (
@@ -220,6 +220,13 @@ class SwellMessageCounts(SwellStream):
             for window in ReadAhead(readers, workers, self.idle):
                 records = [self.rows.record(row) | key for key, row in window.counts()]
                 self.write(self.pack(records), window.received or now())
+                if window.is_undated:
+                    self.logger.warning(
+                        "Swell counts the same for each day from %s to %s. If that is not so, "
+                        "set swell_counts_parameters: range.",
+                        window.days[0],
+                        window.days[-1],
+                    )
                 frontier.move(window.days[-1])
                 if self.has_enough:
                     return
@@ -241,5 +248,5 @@ class SwellMessageCounts(SwellStream):
 def weeks(first: date, last: date) -> Iterator[list[date]]:
     """The days from first to last, seven at a time."""
     days = [first + number * DAY for number in range((last - first).days + 1)]
-    for start in range(0, len(days), 7):
-        yield days[start : start + 7]
+    for start in range(0, len(days), WEEK):
+        yield days[start : start + WEEK]
