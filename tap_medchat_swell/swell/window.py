@@ -169,10 +169,10 @@ class MessageWindow(PagedMessages):
 
     def adapt(self, request: Request, error: VendorError) -> None:
         """Ask for a day less where Swell does not allow a to_date that far on (W3)."""
-        del request
         shorter = self.window.last - timedelta(days=1)
         too_old = self.window.last < self._today - timedelta(days=OPEN_DAYS)
-        if not error.is_refusal or too_old:
+        is_first_page = request.token[1] == 1  # what is not allowed is so from there
+        if not error.is_refusal or too_old or not is_first_page:
             raise error
         if shorter >= self.window.first:
             self.window = DayWindow(self.window.first, shorter)
