@@ -416,10 +416,15 @@ class TestWrongInput:
         ],
     )
     def test_nowhere_to_write(self, config: Config, cli: Cli, closed: str, sentence: str) -> None:
+        words = (sys.executable, "-m", "tap_medchat_swell", "--config")
         path = cli.file("config.json", config)
-        command = f"exec {sys.executable} -m tap_medchat_swell --config {path} {closed}"
 
-        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *words, path],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
         assert done.returncode == 1
         assert sentence in done.stderr
