@@ -68,9 +68,9 @@ def _offset(text: str | None) -> tzinfo | None:
 
 def named_zone(name: str) -> tzinfo | None:
     """The zone of an IANA name or an offset such as -07:00; None if it is neither."""
-    if re.fullmatch(r"[+-]\d\d:?\d\d", name, re.ASCII):
-        return _offset(name)
     try:
+        if re.fullmatch(r"[+-]\d\d:?\d\d", name, re.ASCII):
+            return _offset(name)
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         return None

@@ -111,6 +111,7 @@ ZONED = {"date": "2026-03-01 05:00:00.000000", "timezone_type": 1}
         ({**ZONED, "timezone": "-07:00"}, ZONED["date"], "2026-03-01T12:00:00.000000Z"),
         ({**ZONED, "timezone": "America/Denver"}, ZONED["date"], "2026-03-01T12:00:00.000000Z"),
         ({**ZONED, "timezone": "PDT"}, ZONED["date"], None),
+        ({**ZONED, "timezone": "+99:99"}, ZONED["date"], None),
         ({**ZONED, "timezone": None}, ZONED["date"], "2026-03-01T05:00:00.000000Z"),
         ({"date": 5}, "5", None),
         (1772344800, "1772344800", None),
