@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tap_medchat_swell.errors import PageTooLarge, VendorError
+from tap_medchat_swell.errors import OK, PageTooLarge, VendorError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +67,6 @@ RULE_BY_CLASS: dict[int, tuple[Action, str]] = {
     4: (Action.FAIL, "refused the request"),
     5: (Action.RETRY, "failed to answer"),
 }
-OK = 200
 NO_CONTENT = 204
 
 
@@ -134,7 +133,11 @@ def _parsed(body: bytes) -> t.Any:
 
 def _is_cut(body: bytes) -> bool:
     """Whether a JSON document begins but does not end."""
-    return body.lstrip().startswith((b"{", b"[")) and _parsed(body) is None
+    return _begins_as_json(body) and _parsed(body) is None
+
+
+def _begins_as_json(body: bytes) -> bool:
+    return body.lstrip().startswith((b"{", b"["))
 
 
 def _named_limit(body: bytes) -> int | None:
@@ -295,7 +298,7 @@ def _decode_slowly(vendor: Vendor, body: bytes, errors: str = "strict") -> t.Any
     except RecursionError:
         raise _not_json(vendor, "is nested too deeply") from None
     except ValueError:
-        if body.lstrip().startswith((b"{", b"[")):
+        if _begins_as_json(body):
             sentence = f"{vendor.name} sent an answer that was cut short ({len(body)} bytes)."
             raise Unusable(Action.RETRY, VendorError(sentence)) from None
         what = "is a web page" if b"<html" in body[:2000].lower() else "is not JSON"

@@ -101,19 +101,18 @@ class TapMedchatSwell(Tap):
     def _env_var_config(cls) -> dict[str, t.Any]:  # noqa: N805 - as the decorator wants it
         """What the environment holds: read by the SDK, one by one to tell which is wrong."""
         cls.append_builtin_config(cls.config_jsonschema)
+        parse_environment_config({}, cls._env_var_prefix)  # takes .env into the environment
         config: dict[str, t.Any] = {}
         for name, definition in cls.config_jsonschema["properties"].items():
             variable = f"{cls._env_var_prefix}{name.upper()}"
+            if settings.is_blank(os.environ.get(variable)):
+                continue
             schema = {"properties": {name: definition}}
             try:
-                found = parse_environment_config(schema, cls._env_var_prefix)
+                config |= parse_environment_config(schema, cls._env_var_prefix)
             except ValueError:
-                found = {}
-                if not settings.is_blank(os.environ[variable]):
-                    msg = f"{variable} must hold a whole number, or a list or an object as JSON."
-                    raise TapError(msg) from None
-            if not settings.is_blank(os.environ.get(variable)):
-                config |= found
+                msg = f"{variable} must hold a whole number, or a list or an object as JSON."
+                raise TapError(msg) from None
         return config
 
     @cached_property

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 from tap_medchat_swell.answers import wrong_shape
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
-from tap_medchat_swell.rows import folded
+from tap_medchat_swell.rows import KeyFinder
 
 if t.TYPE_CHECKING:
     from tap_medchat_swell.answers import Vendor
@@ -36,8 +36,7 @@ class CutCollections:
         """Append what the links lead to. A link to no end stays in its row."""
         for row in rows:
             for key in [key for key in row if "@" in key and is_link(key)]:
-                base = folded(key.partition("@")[0])
-                items = next((row[k] for k in row if folded(k) == base), None)
+                items = KeyFinder(key.partition("@")[0]).value(row)
                 if isinstance(items, list) and isinstance(row[key], str):
                     rest, is_whole = self._follow(row[key], ask)
                     items += rest

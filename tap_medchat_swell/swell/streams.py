@@ -134,12 +134,12 @@ class SwellMessages(SwellStream):
 
         An extra: the windows are what counts. Swell allows three days back.
         """
-        yesterday = now().date() - DAY
-        since = self._unseen_since(frontier)
+        today = now().date()
+        since = self._unseen_since(frontier, today)
         if since is None:
             return
-        first = max(since - DAY, yesterday + DAY - timedelta(days=UPDATED_AFTER_DAYS))
-        updated = UpdatedMessages(api, self.pack_rows, Trust(), first, yesterday)
+        first = max(since - DAY, today - UPDATED_AFTER_DAYS * DAY)
+        updated = UpdatedMessages(api, self.pack_rows, Trust(), first, today - DAY)
         for _ in ReadAhead(iter([updated]), workers, self.idle):
             if not updated.is_refused:
                 self._write(updated)
@@ -156,13 +156,13 @@ class SwellMessages(SwellStream):
                 since,
             )
 
-    def _unseen_since(self, frontier: DayFrontier) -> date | None:
+    def _unseen_since(self, frontier: DayFrontier, today: date) -> date | None:
         """The day from which on windows may not show everything; None if there is none."""
         finished = frontier.finished
-        limit = timedelta(days=UPDATED_AFTER_DAYS)
+        limit = UPDATED_AFTER_DAYS * DAY
         if finished is not None and timedelta() <= frontier.started - finished <= limit:
             return finished.date()
-        return now().date() - DAY if self._is_short else None
+        return today - DAY if self._is_short else None
 
     def pack_rows(self, rows: list[Row]) -> list[t.Any]:
         """Records out of Swell's rows, ready to be written."""
