@@ -6,7 +6,8 @@ import typing as t
 
 import pytest
 from medchat_swell_sandbox import Dataset, Sandbox
-from tap_runs import Cli, Forks
+from support.tap_process import ForkServer
+from tap_runs import Cli, environment
 
 from tap_medchat_swell import client
 from tap_medchat_swell.redaction import REDACTOR, Redactor
@@ -40,14 +41,14 @@ def config(sandbox: Sandbox) -> dict[str, t.Any]:
 
 
 @pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    running = Forks(tmp_path_factory.mktemp("forks"))
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    running = ForkServer(environment(tmp_path_factory.mktemp("forks")))
     yield running
     running.close()
 
 
 @pytest.fixture
-def cli(tmp_path: Path, forks: Forks) -> Cli:
+def cli(tmp_path: Path, forks: ForkServer) -> Cli:
     """The command line, in a folder of its own."""
     return Cli(tmp_path, forks)
 

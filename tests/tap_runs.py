@@ -12,11 +12,10 @@ import signal
 import subprocess
 import sys
 import typing as t
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
-import tap_forks
 from singer_sdk.exceptions import ConfigValidationError
+from support.tap_process import ForkServer, Json, Run
 
 from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.tap import TapMedchatSwell
@@ -27,57 +26,12 @@ if t.TYPE_CHECKING:
 
     from medchat_swell_sandbox import Sandbox
 
-Json = dict[str, t.Any]
 Record = dict[str, t.Any]
 COMMAND = (sys.executable, "-m", "tap_medchat_swell")
 MEDCHAT_STREAMS = ("sms_chats", "sms_memberships", "sms_messages", "sms_text_bot_executions")
 SWELL_STREAMS = ("swell_message_counts", "swell_messages")
 STREAMS = (*MEDCHAT_STREAMS, *SWELL_STREAMS)
 DEFAULT_STREAMS = ("sms_chats", "sms_messages", *SWELL_STREAMS)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run left: its exit code, standard output and log."""
-
-    code: int
-    stdout: bytes
-    log: str
-    metrics: list[Json] = field(default_factory=list)
-    peak_mb: int = 0
-
-    @cached_property
-    def messages(self) -> list[Json]:
-        """Every line of standard output; one that is no JSON is an error."""
-        return [json.loads(line) for line in self.stdout.splitlines()]
-
-    def of_type(self, kind: str) -> list[Json]:
-        """Messages of one Singer type."""
-        return [message for message in self.messages if message["type"] == kind]
-
-    def records(self, stream: str) -> list[Record]:
-        """A stream's records."""
-        return [m["record"] for m in self.of_type("RECORD") if m["stream"] == stream]
-
-    @property
-    def streams(self) -> set[str]:
-        """The streams that were announced or written."""
-        return {message["stream"] for message in self.messages if "stream" in message}
-
-    @property
-    def state(self) -> Json:
-        """The last STATE."""
-        return t.cast("Json", self.of_type("STATE")[-1]["value"])
-
-    def bookmark(self, stream: str) -> Json:
-        """A stream's bookmark in the last STATE."""
-        return t.cast("Json", self.state["bookmarks"].get(stream, {}))
-
-    @property
-    def errors(self) -> list[str]:
-        """The log lines of level ERROR, without their prefixes."""
-        lines = (line for line in self.log.splitlines() if "| ERROR" in line)
-        return [line.rpartition(" | ")[2] for line in lines]
 
 
 class _Lines(logging.Handler):
@@ -194,46 +148,12 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
     }
 
 
-class Forks:
-    """Runs the command line in forks of one process that has imported it already."""
-
-    def __init__(self, folder: Path) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, tap_forks.__file__],
-            env=environment(folder),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, folder: Path, arguments: list[str], env: dict[str, str]) -> Run:
-        """Run to the end."""
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        out, err = folder / "stdout", folder / "stderr"
-        job = {
-            "arguments": arguments,
-            "cwd": str(folder),
-            "env": env,
-            "stdout": str(out),
-            "stderr": str(err),
-        }
-        self._server.stdin.write(json.dumps(job) + "\n")
-        self._server.stdin.flush()
-        code, peak = map(int, self._server.stdout.readline().split())
-        return Run(code, out.read_bytes(), err.read_text("utf-8"), peak_mb=peak >> 10)
-
-    def close(self) -> None:
-        """End the process."""
-        self._server.communicate()
-
-
 @dataclass(frozen=True)
 class Cli:
     """Runs the command line in a folder of its own."""
 
     folder: Path
-    forks: Forks
+    forks: ForkServer
 
     def file(self, name: str, content: object) -> str:
         """Write a file: text as it is, anything else as JSON."""
@@ -254,8 +174,18 @@ class Cli:
         self, *arguments: str, env: Mapping[str, str] | None = None, **documents: object
     ) -> Run:
         """Run to the end, as a process forked off one that has imported the tap."""
-        every = [*self.arguments(**documents), *arguments]
-        return self.forks.run(self.folder, every, environment(self.folder, **(env or {})))
+        out, err = self.folder / "stdout", self.folder / "stderr"
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            self.forks.start(
+                stdout.fileno(),
+                stderr.fileno(),
+                arguments=[*self.arguments(**documents), *map(str, arguments)],
+                cwd=str(self.folder),
+                env=environment(self.folder, **(env or {})),
+                hurry=False,
+            )
+        code, peak = self.forks.wait()
+        return Run(code, out.read_bytes(), err.read_text("utf-8"), peak_mb=peak >> 10)
 
     def fresh(
         self,

@@ -15,7 +15,7 @@ from support.readings import Readings
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.tap_process import Finished
+    from support.tap_process import Run
 
 DAY = timedelta(days=1)
 
@@ -390,7 +390,7 @@ def test_w23_nothing_at_all(swell: Readings) -> None:
     assert run.state["bookmarks"]["swell_messages"]["replication_key_value"]
 
 
-def _ids(run: Finished) -> set[int]:
+def _ids(run: Run) -> set[int]:
     return {row["id"] for row in run.records("swell_messages")}
 
 
@@ -402,7 +402,7 @@ def _windows(swell: Readings) -> set[tuple[str, str]]:
     }
 
 
-def _change_the_oldest(swell: Readings) -> tuple[Finished, int]:
+def _change_the_oldest(swell: Readings) -> tuple[Run, int]:
     first = swell.run()
     oldest = swell.sandbox.dataset.messages_created(None, None)[0].id
     swell.sandbox.dataset.change_swell_message(oldest, text="changed late")

@@ -12,7 +12,7 @@ import pytest
 import requests
 import urllib3.exceptions
 from medchat_swell_sandbox import Fault
-from tap_runs import SWELL_STREAMS, Json, Run, assert_whole, discover, only, select, sync
+from tap_runs import SWELL_STREAMS, assert_whole, discover, only, select, sync
 
 from tap_medchat_swell import answers, transport
 from tap_medchat_swell.answers import MAX_WAIT, Action, Unusable, asked_wait, check_status
@@ -22,6 +22,7 @@ from tap_medchat_swell.swell.api import SWELL
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
+    from support.tap_process import Json, Run
 
 Config = dict[str, t.Any]
 OF_MEDCHAT = ("sms_chats", "sms_messages")

@@ -9,21 +9,13 @@ import typing as t
 from importlib.metadata import version
 
 import pytest
-from tap_runs import (
-    DEFAULT_STREAMS,
-    STREAMS,
-    Cli,
-    Run,
-    assert_whole,
-    discover,
-    only,
-    select,
-)
+from tap_runs import DEFAULT_STREAMS, STREAMS, Cli, assert_whole, discover, only, select
 
 from tap_medchat_swell import settings
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
+    from support.tap_process import Run
 
 Config = dict[str, t.Any]
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from medchat_swell_sandbox import Dataset, Fault, Quirks, Sandbox
-from tap_runs import DEFAULT_STREAMS, STREAMS, Json, Run, assert_whole, discover, only, select, sync
+from support.tap_process import Json, Run
+from tap_runs import DEFAULT_STREAMS, STREAMS, assert_whole, discover, only, select, sync
 
 Config = dict[str, t.Any]
 UTC = timezone.utc

@@ -9,7 +9,8 @@ import typing as t
 
 import pytest
 from medchat_swell_sandbox import Dataset, Fault, Sandbox
-from tap_runs import Cli, Run, assert_whole
+from support.tap_process import Run
+from tap_runs import Cli, assert_whole
 
 if t.TYPE_CHECKING:
     import subprocess

@@ -9,20 +9,11 @@ import typing as t
 import pytest
 from medchat_swell_sandbox import Quirks
 from singer_sdk.helpers._flattening import flatten_record, flatten_schema
-from tap_runs import (
-    DEFAULT_STREAMS,
-    STREAMS,
-    Json,
-    Run,
-    discover,
-    only,
-    select,
-    sync,
-    without_times,
-)
+from tap_runs import DEFAULT_STREAMS, STREAMS, discover, only, select, sync, without_times
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
+    from support.tap_process import Json, Run
 
 Config = dict[str, t.Any]
 QUIRKS = [

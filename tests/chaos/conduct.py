@@ -13,7 +13,7 @@ from .schedule import FATAL, RETRIED, RETRIED_BRIEFLY, Schedule, Stop
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
     from medchat_swell_sandbox.request_log import RequestRecord
-    from support.tap_process import Finished, Json
+    from support.tap_process import Json, Run
 
 MOST_RETRIES = 6
 MOST_BRIEF_RETRIES = 2
@@ -27,7 +27,7 @@ LEFT_OUT = re.compile(r"MedChat left \w+ out of all")
 
 
 def check_run(
-    run: Finished, schedule: Schedule, stop: Stop | None, given: Json | None, sandbox: Sandbox
+    run: Run, schedule: Schedule, stop: Stop | None, given: Json | None, sandbox: Sandbox
 ) -> None:
     """Check a run by its output, its log and what it asked."""
     requests = sandbox.requests
@@ -41,7 +41,7 @@ def check_run(
 
 
 def _check_ending(
-    run: Finished, stop: Stop | None, requests: list[RequestRecord], sandbox: Sandbox
+    run: Run, stop: Stop | None, requests: list[RequestRecord], sandbox: Sandbox
 ) -> None:
     how = stop.how if stop and run.seconds_after_signal is not None else None
     if how is None or "kill" not in how.lower():
@@ -66,7 +66,7 @@ def _check_ending(
         assert run.errors or (stop and stop.how == "deaf"), run.log
 
 
-def must_fail(run: Finished, sandbox: Sandbox) -> bool:
+def must_fail(run: Run, sandbox: Sandbox) -> bool:
     """Whether the vendor's answers leave no other choice than a loud error."""
     chats = list(sandbox.dataset.chats.values())
     unordered = sandbox.quirks.medchat_order == "unstable" and UNORDERED in run.log
@@ -86,7 +86,7 @@ def _may_fail(requests: list[RequestRecord]) -> bool:
     )
 
 
-def _check_log(run: Finished, sandbox: Sandbox) -> None:
+def _check_log(run: Run, sandbox: Sandbox) -> None:
     """Check that no secret and nothing of a patient's is told (P4)."""
     secrets = [sandbox.medchat_access_token, sandbox.swell_api_token]
     told = [text for text in secrets if text in run.log or text.encode() in b"\n".join(run.lines)]
@@ -97,7 +97,7 @@ def _check_log(run: Finished, sandbox: Sandbox) -> None:
     assert not told, told
 
 
-def _check_final_state(run: Finished, schedule: Schedule) -> None:
+def _check_final_state(run: Run, schedule: Schedule) -> None:
     """Check that a run which finished left nothing under way in its STATE."""
     expected = set(streams_of(schedule))
     bookmarks = run.state["bookmarks"]
@@ -121,7 +121,7 @@ def streams_of(schedule: Schedule) -> list[str]:
     return streams
 
 
-def _check_states(run: Finished, requests: list[RequestRecord], more: int) -> None:
+def _check_states(run: Run, requests: list[RequestRecord], more: int) -> None:
     chats, days, counts = _asked(requests)
     windows = len(set(chats)) + len(set(days)) + -(-len(set(counts)) // 7)
     most = windows + EXTRA_STATES + more

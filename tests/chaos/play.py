@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from medchat_swell_sandbox import Dataset, Quirks, Sandbox
 from medchat_swell_sandbox.clock import utc_now
-from support.tap_process import Finished, Json, Running, TapServer
+from support.tap_process import Json, Run, Running, TapServer
 
 from . import conduct
 from .ledger import Ledger, View
@@ -101,7 +101,7 @@ class Story:
     sandbox: Sandbox
     server: TapServer
     catalog: Json | None
-    runs: list[Finished] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
     ticks: list[int] = field(default_factory=list)
 
     def play(self) -> None:
@@ -219,7 +219,7 @@ class Story:
         streams = conduct.streams_of(self.schedule)
         return [facet for facet in (*MEDCHAT, *SWELL) if facet.partition(".")[0] in streams]
 
-    def _watched(self, plan: RunPlan, given: Json | None) -> Finished:
+    def _watched(self, plan: RunPlan, given: Json | None) -> Run:
         """Run the tap, with changes and the end at the requests and lines they are due."""
         asked = 0
         running: list[Running] = []

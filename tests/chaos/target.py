@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
-    from support.tap_process import Finished, Json
+    from support.tap_process import Json, Run
 
 Key = tuple[t.Any, ...]
 
@@ -17,7 +17,7 @@ class Target:
         self.rows: dict[str, dict[Key, Json]] = {}
         self.state: Json | None = None
 
-    def receive(self, run: Finished) -> None:
+    def receive(self, run: Run) -> None:
         """Take the messages of a run, however it ended."""
         announced: dict[str, list[str]] = {}
         for message in run.messages:

@@ -13,7 +13,7 @@ from .schedule import Pairs, RunPlan, Schedule
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.tap_process import Finished
+    from support.tap_process import Run
 
 SETTINGS: Pairs = (
     ("medchat_page_size", 5),
@@ -28,7 +28,7 @@ CHANGES = RunPlan(before=("add_message", "change_chat", "add_swell_message", "ad
 
 
 @pytest.fixture(scope="module")
-def runs() -> Iterator[list[Finished]]:
+def runs() -> Iterator[list[Run]]:
     """A first run, and one after some changes."""
     with Stage() as stage:
         story = stage.prepare(
@@ -39,13 +39,13 @@ def runs() -> Iterator[list[Finished]]:
         yield story.runs
 
 
-def repeated(run: Finished, stream: str) -> list[tuple[t.Any, ...]]:
+def repeated(run: Run, stream: str) -> list[tuple[t.Any, ...]]:
     names = KEYS.get(stream, ("id",))
     keys = Counter(tuple(row[name] for name in names) for row in run.records(stream))
     return [key for key, times in keys.items() if times > 1]
 
 
-def test_keys_are_unique_within_a_run(runs: list[Finished]) -> None:
+def test_keys_are_unique_within_a_run(runs: list[Run]) -> None:
     first = runs[0]
     streams = {message["stream"] for message in first.messages if "stream" in message}
     assert len(streams) == 6
@@ -54,14 +54,14 @@ def test_keys_are_unique_within_a_run(runs: list[Finished]) -> None:
         assert repeated(first, stream) == [], stream
 
 
-def test_keys_are_unique_in_a_later_run(runs: list[Finished]) -> None:
+def test_keys_are_unique_in_a_later_run(runs: list[Run]) -> None:
     # Swell's pass for late changes may bring a message of the last days once more.
     for stream in ("sms_chats", "sms_messages", "sms_memberships", "swell_message_counts"):
         assert repeated(runs[1], stream) == [], stream
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_final_state_has_no_leftovers(runs: list[Finished], number: int) -> None:
+def test_final_state_has_no_leftovers(runs: list[Run], number: int) -> None:
     last = runs[number].messages[-1]
     assert last["type"] == "STATE"
     assert last["value"].keys() == {"bookmarks"}

@@ -15,7 +15,7 @@ from medchat_swell_sandbox.credentials import Credentials
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_runs import Run
+    from support.tap_process import Run
 
 Found = list[tuple[str, str, str]]
 # Characters that a URL, JSON, Python or a page has to escape; without them no form of a

@@ -12,7 +12,8 @@ import canaries
 import pytest
 from canaries import MEDCHAT_TOKEN, NAME, PHONE, SALT, SWELL_TOKEN, TEXT, found, leaks
 from medchat_swell_sandbox import Fault, Quirks, Sandbox
-from tap_runs import STREAMS, Cli, Run, discover, only, select
+from support.tap_process import Run
+from tap_runs import STREAMS, Cli, discover, only, select
 
 from tap_medchat_swell.redaction import MASK
 

@@ -12,7 +12,7 @@ import requests
 from canaries import MEDCHAT_TOKEN, PROXY_PASSWORD, SALT, SWELL_TOKEN, leaks
 from medchat_swell_sandbox import Fault, Quirks
 from servers import Connections, Proxy, Recorder
-from tap_runs import STREAMS, Cli, Run, assert_whole, discover, only, select, sync
+from tap_runs import STREAMS, Cli, assert_whole, discover, only, select, sync
 
 from tap_medchat_swell.answers import Vendor
 from tap_medchat_swell.medchat.links import CutCollections
@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from medchat_swell_sandbox import Sandbox
+    from support.tap_process import Run
 
 Config = dict[str, t.Any]
 DEBUG = {"TAP_MEDCHAT_SWELL_LOGLEVEL": "DEBUG"}

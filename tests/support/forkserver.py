@@ -1,13 +1,13 @@
-"""A process that has imported the tap and forks a child for every run.
+"""A process that forks itself to run the tap's command line.
 
-Run as a script by `tap_process.TapServer`. Starting Python and importing the SDK takes
-most of a second; a fork takes milliseconds and is a process like any other: its own pid,
-session, pipes and exit code, and it can be killed.
+Run as a script by `tap_process.ForkServer`. Python's start and the imports are most of a
+short run's time, and tests need thousands of runs. Here they are paid for once. A child is
+a process like any other: it has its own folder, environment, session, standard streams and
+exit code, and it can be killed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import itertools
 import json
@@ -17,89 +17,72 @@ import socket
 import sys
 import typing as t
 
-STDOUT, STDERR = 1, 2
+import medchat_swell_sandbox  # noqa: F401 - proves the path
+import singer_sdk.contrib.msgspec
+import singer_sdk.typing
+
+from tap_medchat_swell import client
+from tap_medchat_swell.__main__ import main
+from tap_medchat_swell.gate import Gate
+from tap_medchat_swell.settings import CONFIG_JSONSCHEMA
+from tap_medchat_swell.tap import TapMedchatSwell
+
+# What would otherwise be imported in each run.
+PRELOADED = (TapMedchatSwell, singer_sdk.contrib.msgspec, singer_sdk.typing, CONFIG_JSONSCHEMA)
 MESSAGE_BYTES = 1 << 16
-BROKEN_AT_EXIT = 120  # what Python exits with when standard output cannot be flushed
+LONGEST_HOLD = 0.02
+
+Job = dict[str, t.Any]
 
 
-def serve(channel: socket.socket) -> None:
-    """Run one child after the other until the other end goes away."""
+def serve(channel: socket.socket) -> Job | None:
+    """Fork for each job; returns it in the child, None when the other end has gone."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, 2)
         if not message:
-            return
-        pid = os.fork()
-        if pid == 0:
-            channel.close()
-            os._exit(_child(json.loads(message), descriptors))
+            return None
+        child = os.fork()
+        if child == 0:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(descriptors[0], 1)
+            os.dup2(descriptors[1], 2)
         for descriptor in descriptors:
             os.close(descriptor)
-        channel.sendall(b"%d\n" % pid)
-        _, status = os.waitpid(pid, 0)
-        channel.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+        if child == 0:
+            return t.cast("Job", json.loads(message))
+        channel.sendall(b"%d\n" % child)
+        _, status, usage = os.wait4(child, 0)
+        channel.sendall(b"%d %d\n" % (os.waitstatus_to_exitcode(status), usage.ru_maxrss))
 
 
-def _child(request: dict[str, t.Any], descriptors: list[int]) -> int:
-    """Run the tap's command line; the exit code."""
+def become(job: Job) -> None:
+    """Make this process the one that the job asks for."""
     os.setsid()
-    for place, descriptor in zip((STDOUT, STDERR), descriptors, strict=True):
-        os.dup2(descriptor, place)
-        os.close(descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = ["tap-medchat-swell", *request["arguments"]]
-    if request["hurry"]:
+    os.chdir(job["cwd"])
+    os.environ.clear()
+    os.environ.update(job["env"])
+    sys.argv[1:] = job["arguments"]
+    if job["hurry"]:
         hurry()
-    return _exit_code()
-
-
-def _exit_code() -> int:
-    from tap_medchat_swell.tap import TapMedchatSwell  # noqa: PLC0415 - imported already
-
-    code: object = 0
-    try:
-        TapMedchatSwell.cli()
-    except SystemExit as end:
-        code = end.code
-    except BaseException:  # noqa: BLE001 - as the interpreter does at the top
-        sys.excepthook(*t.cast("t.Any", sys.exc_info()))
-        code = 1
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = BROKEN_AT_EXIT
-    with contextlib.suppress(BrokenPipeError):
-        sys.stderr.flush()
-    return code if isinstance(code, int) else int(code is not None)
 
 
 def hurry() -> None:
     """Make the pauses before a retry short. How often is retried stays as it is."""
-    from tap_medchat_swell import client  # noqa: PLC0415
-    from tap_medchat_swell.gate import Gate  # noqa: PLC0415
-
-    longest = 0.02
     hold = Gate.hold
 
     def held_briefly(gate: Gate, seconds: float) -> None:
-        hold(gate, min(seconds, longest))
+        hold(gate, min(seconds, LONGEST_HOLD))
 
     Gate.hold = held_briefly  # type: ignore[assignment,method-assign]
     client._pauses = lambda: itertools.repeat(0.002)
 
 
-def main() -> None:
-    """Import what a run needs, then serve."""
-    import medchat_swell_sandbox  # noqa: F401, PLC0415 - proves the path
-
-    import tap_medchat_swell.tap  # noqa: F401, PLC0415
-
-    with open(os.devnull, "rb") as nothing:  # noqa: PTH123
-        os.dup2(nothing.fileno(), 0)
+if __name__ == "__main__":
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as channel:
-        serve(channel)
-
-
-if __name__ == "__main__":
-    main()
+        job = serve(channel)
+    if job is not None:
+        become(job)
+        main()

@@ -14,7 +14,7 @@ if t.TYPE_CHECKING:
     from medchat_swell_sandbox.request_log import RequestRecord
     from typing_extensions import Self
 
-    from support.tap_process import Finished
+    from support.tap_process import Run
 
 SETTINGS: dict[str, t.Any] = {
     "medchat_page_size": 7,
@@ -72,7 +72,7 @@ class Readings:
         *faults: Fault,
         hurry: bool = True,
         **quirks: object,
-    ) -> Finished:
+    ) -> Run:
         """Run once, with one vendor's streams; `sandbox` and `requests` tell the rest."""
         self.sandbox.reload(
             Dataset.generate(
@@ -91,7 +91,7 @@ class Readings:
         *faults: Fault,
         hurry: bool = True,
         **quirks: object,
-    ) -> Finished:
+    ) -> Run:
         """Run on the data that are there."""
         self.sandbox.quirks = Quirks().replace(**quirks)
         self.sandbox.faults.clear()
@@ -111,7 +111,7 @@ class Readings:
 
     def fails(
         self, sentence: str, settings: dict[str, t.Any] | None = None, **quirks: t.Any
-    ) -> Finished:
+    ) -> Run:
         """Check that a run ends with exit 1 and one sentence, and moves no bookmark."""
         run = self.run(settings, **quirks)
         assert run.code == 1, run.log

@@ -34,47 +34,64 @@ class Hung(AssertionError):
     """A run wrote nothing for too long."""
 
 
-@dataclass
-class Finished:
-    """What a target received of a run: complete lines, and how the run ended.
+@dataclass(frozen=True)
+class Run:
+    """What a run left: its exit code, the complete lines of standard output, its log.
 
     `rest` is what came after the last line's end: only a killed tap leaves something.
     `code` is negative for a signal that killed it.
     """
 
     code: int
-    lines: list[bytes]
-    rest: bytes
+    stdout: bytes
     log: str
+    metrics: list[Json] = field(default_factory=list)
+    peak_mb: int = 0
+    rest: bytes = b""
     seconds_after_signal: float | None = None
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        """The lines of standard output."""
+        return self.stdout.splitlines()
 
     @cached_property
     def messages(self) -> list[Json]:
         """The Singer messages; a line that is no JSON is an error."""
         return [json.loads(line) for line in self.lines]
 
+    def of_type(self, kind: str) -> list[Json]:
+        """Messages of one Singer type."""
+        return [message for message in self.messages if message["type"] == kind]
+
     def records(self, stream: str) -> list[Json]:
         """A stream's records in the order of their coming."""
-        return [
-            message["record"]
-            for message in self.messages
-            if message["type"] == "RECORD" and message["stream"] == stream
-        ]
+        return [m["record"] for m in self.of_type("RECORD") if m["stream"] == stream]
+
+    @property
+    def streams(self) -> set[str]:
+        """The streams that were announced or written."""
+        return {message["stream"] for message in self.messages if "stream" in message}
 
     @property
     def states(self) -> list[Json]:
         """The values of all STATE messages."""
-        return [message["value"] for message in self.messages if message["type"] == "STATE"]
+        return [message["value"] for message in self.of_type("STATE")]
 
     @property
     def state(self) -> Json:
         """The last STATE."""
         return self.states[-1]
 
+    def bookmark(self, stream: str) -> Json:
+        """A stream's bookmark in the last STATE."""
+        return t.cast("Json", self.state["bookmarks"].get(stream, {}))
+
     @property
     def errors(self) -> list[str]:
-        """The log's lines of level ERROR."""
-        return [line for line in self.log.splitlines() if "ERROR" in line]
+        """The log lines of level ERROR, without their prefixes."""
+        lines = (line for line in self.log.splitlines() if "| ERROR" in line)
+        return [line.rpartition(" | ")[2] for line in lines]
 
 
 @dataclass
@@ -84,7 +101,7 @@ class Running:
     pid: int
     stdout: int
     log: t.IO[bytes]
-    channel: t.IO[bytes]
+    server: ForkServer
     on_line: Callable[[Running, int], None] | None = None
     signalled: float | None = None
     _lines: list[bytes] = field(default_factory=list)
@@ -100,7 +117,7 @@ class Running:
         """Be a target that has died: what is in the pipe is lost, and the pipe is broken."""
         self._deaf = True
 
-    def finish(self) -> Finished:
+    def finish(self) -> Run:
         """Read to the end of the output and of the process."""
         rest = b""
         while not self._deaf and (data := self._read()):
@@ -112,35 +129,29 @@ class Running:
                 if self._deaf:  # `on_line` may have made it so
                     break  # type: ignore[unreachable]
         os.close(self.stdout)
-        code = int(self.channel.readline())
+        code, _ = self.server.wait()
         took = time.monotonic() - self.signalled if self.signalled else None
         self.log.seek(0)
         log = self.log.read().decode("utf-8", "replace")
         self.log.close()
-        return Finished(code, self._lines, b"" if self._deaf else rest, log, took)
+        stdout = b"".join(line + b"\n" for line in self._lines)
+        rest = b"" if self._deaf else rest
+        return Run(code, stdout, log, rest=rest, seconds_after_signal=took)
 
     def _read(self) -> bytes:
         ready, _, _ = select.select([self.stdout], [], [], HANGS_AFTER)
         if not ready:
             self.signal(signal.SIGKILL)
-            self.channel.readline()
+            self.server.wait()
             raise Hung(self._lines[-3:])
         return os.read(self.stdout, READ_BYTES)
 
 
-class TapServer:
-    """Runs the tap by way of a fork server; a context manager."""
+class ForkServer:
+    """Runs the command line in forks of one process that has imported it already."""
 
-    def __init__(self, package_root: Path | None = None) -> None:
-        self._package_root = package_root
-        self._folder = tempfile.TemporaryDirectory(prefix="tap-runs-")
-
-    def __enter__(self) -> Self:
-        ours, theirs = socket.socketpair()
-        environment = {**os.environ, "TAP_MEDCHAT_SWELL_LOGLEVEL": "INFO"}
-        if self._package_root:
-            paths = [str(self._package_root), os.environ.get("PYTHONPATH", "")]
-            environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._socket, theirs = socket.socketpair()
         self._process = subprocess.Popen(
             [sys.executable, str(FORKSERVER), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -148,14 +159,47 @@ class TapServer:
             start_new_session=True,
         )
         theirs.close()
-        self._socket = ours
-        self._channel = ours.makefile("rb")
-        return self
+        self._channel = self._socket.makefile("rb")
 
-    def __exit__(self, *_: object) -> None:
+    def start(self, stdout: int, stderr: int, **job: t.Any) -> int:
+        """Start a run that writes to these descriptors; its process id."""
+        socket.send_fds(self._socket, [json.dumps(job).encode()], [stdout, stderr])
+        return int(self._channel.readline())
+
+    def wait(self) -> tuple[int, int]:
+        """Wait for the run's end: its exit code, and the most memory it had (KiB)."""
+        code, peak = map(int, self._channel.readline().split())
+        return code, peak
+
+    def close(self) -> None:
+        """End the process."""
         self._channel.close()
         self._socket.close()
         self._process.wait(timeout=HANGS_AFTER)
+
+
+class TapServer:
+    """Runs the tap with documents, and hands out what it writes as it comes.
+
+    A context manager. What is run need not be this tree's tap, so it is not measured.
+    """
+
+    def __init__(self, package_root: Path | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="tap-runs-")
+        self._environment = {
+            name: value for name, value in os.environ.items() if "COVERAGE" not in name
+        }
+        self._environment["TAP_MEDCHAT_SWELL_LOGLEVEL"] = "INFO"
+        if package_root:
+            paths = [str(package_root), os.environ.get("PYTHONPATH", "")]
+            self._environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+    def __enter__(self) -> Self:
+        self._forks = ForkServer(self._environment)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._forks.close()
         self._folder.cleanup()
 
     def start(
@@ -174,11 +218,16 @@ class TapServer:
         if small_pipe:
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, SMALL_PIPE)
         log = tempfile.TemporaryFile()  # noqa: SIM115 - read when the run has ended
-        request = json.dumps({"arguments": options, "hurry": hurry})
-        socket.send_fds(self._socket, [request.encode()], [writing, log.fileno()])
+        pid = self._forks.start(
+            writing,
+            log.fileno(),
+            arguments=options,
+            cwd=self._folder.name,
+            env=self._environment,
+            hurry=hurry,
+        )
         os.close(writing)
-        pid = int(self._channel.readline())
-        return Running(pid, reading, log, self._channel)
+        return Running(pid, reading, log, self._forks)
 
     def run(
         self,
@@ -187,7 +236,7 @@ class TapServer:
         catalog: Json | None = None,
         *arguments: str,
         hurry: bool = True,
-    ) -> Finished:
+    ) -> Run:
         """Run to the end."""
         return self.start(config, state, catalog, *arguments, hurry=hurry).finish()
 
