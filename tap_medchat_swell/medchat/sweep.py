@@ -85,9 +85,9 @@ class Sweep:
         resumed = self._resumed()
         self._progress = resumed or self._fresh()
         self._unsure = self._distrust(to_epoch(resumed[0].end) if resumed else 0)
-        self._proven_before = bool(resumed) and any(r.rows for r in self._progress[0].ranges)
-        # The few chats of the last days may well have none of something.
-        self._proven_before |= self._progress[0].start > self._progress[0].covers
+        # A few chats of all, as a stopped sweep or a look-back leaves, may have none of something.
+        self._reads_part = bool(resumed) and any(r.rows for r in self._progress[0].ranges)
+        self._reads_part |= self._progress[0].start > self._progress[0].covers
         self._window_ends = self._ends(self.window_pages)
         self.cut = format_timestamp(self._progress[0].started)
         self._rows = 0
@@ -261,12 +261,12 @@ class Sweep:
     @property
     def _is_proven(self) -> bool:
         """Whether every child collection asked for has been seen to come (M15)."""
-        is_part = self._proven_before or not self._rows
-        return is_part or all(child.is_proven for child in self._children)
+        needs_none = self._reads_part or not self._rows
+        return needs_none or all(child.is_proven for child in self._children)
 
     def _check_children(self) -> None:
         for child in self._children:
-            if self._rows and child.is_refuted(of_all=not self._proven_before):
+            if self._rows and child.is_refuted(of_all=not self._reads_part):
                 msg = (
                     f"MedChat left {child.expand} out of all {self._rows} chats, though "
                     f"$expand={child.expand} asks for it. Check the token's scopes."
