@@ -149,7 +149,8 @@ def _named_limit(body: bytes) -> int | None:
 def _request_id(headers: Mapping[str, str]) -> str:
     for name in ("x-request-id", "request-id", "x-correlation-id", "cf-ray"):
         value = headers.get(name, "")
-        if re.fullmatch(r"[\w.:-]{1,64}", value):
+        # Made by a machine: a name or a phone number could stand there, too.
+        if re.fullmatch(r"(?=.*[a-f])[\da-f-]{16,64}(-[a-z]{3})?", value, re.IGNORECASE):
             return f", request {value}"
     return ""
 

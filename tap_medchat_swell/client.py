@@ -146,6 +146,8 @@ class Client:
             self.requests_sent += 1
             with self._transport.get(ask.url + self._secret_query) as answer:
                 headers = answer.headers
+                size = len(answer.body)
+                self._log.debug("%s: HTTP %d, %d bytes.", ask.label, answer.status, size)
                 return self._document(answer, failures)
         finally:
             self._gate.leave(headers)

@@ -71,7 +71,7 @@ def load_document(file: t.IO[str], what: str) -> dict[str, t.Any]:
 
 def load_config(path: str) -> dict[str, t.Any]:
     """A configuration file; raises TapError where it cannot be read."""
-    if "{" in path:
+    if "{" in path or "=" in path:
         # Its secrets are not known yet, so the path must not be named.
         msg = "--config takes the path of a file, not the configuration itself."
         raise TapError(msg)

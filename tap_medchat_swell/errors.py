@@ -33,10 +33,13 @@ class SyncFailed(TapError):
     """
 
     def __init__(self, failures: Mapping[str, Exception]) -> None:
-        reasons = dict.fromkeys(str(e) for e in failures.values() if isinstance(e, TapError))
+        reasons = dict.fromkeys(
+            str(error) if isinstance(error, TapError) else f"{type(error).__name__}: see above."
+            for error in failures.values()
+        )
         super().__init__(
             f"Not read to the end: {', '.join(failures)}. The state keeps what was read; the "
-            f"next run goes on from there. {' '.join(reasons)}".strip()
+            f"next run goes on from there. {' '.join(reasons)}"
         )
 
 

@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
 
     from tap_medchat_swell.settings import Setting
 
+_HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?")
 _PRINTABLE = re.compile(r"[ -~]*")
 
 
@@ -92,6 +93,8 @@ def _url_problem(value: str) -> str | None:
         return "must hold no user name, password, query or fragment"
     if not parts.hostname:
         return "must be an address such as https://example.com/api"
+    if ":" not in parts.hostname and not _HOST.fullmatch(parts.hostname):
+        return "is not an address"
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
         return None
     return "must start with https:// (http:// is for this machine's own address only)"

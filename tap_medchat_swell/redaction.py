@@ -8,6 +8,7 @@ the texts of exceptions that this tap did not raise itself are left out of trace
 from __future__ import annotations
 
 import base64
+import html
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import msgspec
 from singer_sdk.exceptions import (
     ConfigValidationError,
     MapExpressionError,
@@ -35,6 +37,8 @@ MASK = "[redacted]"
 SHORTEST = 4
 SHORTEST_IN_RECORDS = 8
 MOST_LINES = 100  # of a traceback
+# What these loggers fill in comes out of answers: addresses in links, headers, records.
+TELLTALES = re.compile(r"urllib3\b|singer_sdk\.mapper\b")
 SAFE_TEXTS = (TapError, ConfigValidationError, MapExpressionError, StreamMapConfigError)
 
 
@@ -45,7 +49,8 @@ class Redactor:
         self._values: set[str] = set()
         self._sent: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
-        self._in_records: list[bytes] = []
+        self._in_lines: list[bytes] = []
+        self._in_records: re.Pattern[str] | None = None
 
     def protect(self, values: Iterable[str], sent: Iterable[str] = ()) -> None:
         """Take these values out of all logs from now on, and those `sent` out of records.
@@ -55,40 +60,67 @@ class Redactor:
         """
         self._sent.update(_at_least(SHORTEST_IN_RECORDS, sent))
         self._values.update(_at_least(SHORTEST, values))
-        forms = _longest_first(form for value in self._values for form in _forms(value))
-        self._pattern = re.compile("|".join(map(re.escape, forms))) if forms else None
-        # Nothing else can stand in a line of JSON, and no quote that ends a string.
-        escaped = (json.dumps(form)[1:-1] for value in self._sent for form in _forms(value))
-        self._in_records = [form.encode() for form in _longest_first(escaped)]
+        self._pattern = _any_of(self._values)
+        self._in_records = _any_of(self._sent)
+        forms = {form for value in self._sent for form in _forms(value)}
+        self._in_lines = [msgspec.json.encode(form)[1:-1] for form in forms]
 
     def text(self, text: str) -> str:
         """The text without any protected value."""
         return self._pattern.sub(MASK, text) if self._pattern else text
 
     def line(self, data: bytes | bytearray) -> bytes | bytearray:
-        """Singer output without what was sent."""
-        for form in self._in_records:
-            if form in data:
-                data = data.replace(form, MASK.encode())
-        return data
+        """Singer messages, as whole lines, without what was sent."""
+        if not any(form in data for form in self._in_lines):
+            return data
+        return b"".join(map(self._redacted, data.splitlines()))
+
+    def _redacted(self, line: bytes | bytearray) -> bytes:
+        """A line with its texts redacted: numbers, and names of streams and columns, stay."""
+        message = msgspec.json.decode(line)
+        if "record" in message:
+            record = message["record"]
+            message["record"] = {name: self._without(record[name]) for name in record}
+        elif "value" in message:
+            message["value"] = self._without(message["value"], and_keys=False)
+        return msgspec.json.encode(message) + b"\n"
+
+    def _without(self, value: t.Any, *, and_keys: bool = True) -> t.Any:
+        if isinstance(value, str) and self._in_records:
+            return self._in_records.sub(MASK, value)
+        if isinstance(value, list):
+            return [self._without(item, and_keys=and_keys) for item in value]
+        if isinstance(value, dict):
+            return {
+                self._without(key) if and_keys else key: self._without(item, and_keys=and_keys)
+                for key, item in value.items()
+            }
+        return value
 
 
 def _at_least(length: int, values: Iterable[str]) -> Iterable[str]:
     return (value for value in map(str.strip, values) if len(value) >= length)
 
 
-def _longest_first(forms: Iterable[str]) -> list[str]:
-    return sorted(set(forms), key=len, reverse=True)
+def _any_of(values: Iterable[str]) -> re.Pattern[str] | None:
+    """Matches any form of any value, the longest first."""
+    forms = {form for value in values for form in _forms(value)}
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
 
 def _forms(value: str) -> set[str]:
     encoded = base64.b64encode(value.encode()).decode()
+    quoted = urllib.parse.quote(value, safe="")
     return {
         value,
         urllib.parse.quote(value),
-        urllib.parse.quote(value, safe=""),
+        quoted,
+        re.sub("%..", lambda code: code[0].lower(), quoted),
         urllib.parse.quote_plus(value),
+        html.escape(value),
         json.dumps(value)[1:-1],
+        json.dumps(value)[1:-1].replace("/", "\\/"),
         repr(value)[1:-1],
         encoded,
         encoded.rstrip("="),
@@ -127,8 +159,6 @@ def install() -> None:
         sys.stderr = t.cast("t.TextIO", RedactedStream(errors))
     if logging.getLogRecordFactory() is logging.LogRecord:
         logging.setLogRecordFactory(_redacted_record)
-    # At DEBUG it prints what a filter made of a record.
-    logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
 
 
 def _environment_secrets() -> set[str]:
@@ -150,7 +180,7 @@ def _redacted_record(*args: t.Any, **kwargs: t.Any) -> logging.LogRecord:
     if record.msg == "METRIC: %s":
         return record  # the SDK's formatter needs its argument as it is
     try:
-        message = record.getMessage()
+        message = str(record.msg) if TELLTALES.match(record.name) else record.getMessage()
     except (TypeError, ValueError):
         message = "(a log line whose arguments do not fit it)"
     record.msg, record.args = REDACTOR.text(message), None

@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
     from datetime import datetime
 
 _SECRET_NAME = re.compile("token|secret|passw|salt|api_?key|credential", re.IGNORECASE)
+SHORTEST_SALT = 8  # what is shorter, and not called a salt, is a word or a number
 
 Kind = t.Literal["string", "integer", "date", "ids", "choice", "url", "timezone"]
 
@@ -380,10 +381,19 @@ def secret_values(config: Mapping[str, t.Any]) -> Iterator[str]:
     """
     known = {setting.name: setting.secret for setting in SETTINGS}
     for name, value in config.items():
-        if known.get(name, bool(_SECRET_NAME.search(name))) or name == "stream_map_config":
+        if known.get(name, bool(_SECRET_NAME.search(name))):
             yield from _texts(value)
+    yield from _salts(config.get("stream_map_config"), config.get("stream_maps"))
     for name in ("medchat_api_url", "swell_api_url"):
         yield from _url_secrets(config.get(name))
+
+
+def _salts(map_config: t.Any, maps: t.Any) -> Iterator[str]:
+    """What may be a salt: values told to stream maps, and expressions with a literal."""
+    for name, value in (map_config if isinstance(map_config, dict) else {"": map_config}).items():
+        shortest = 0 if _SECRET_NAME.search(str(name)) else SHORTEST_SALT
+        yield from (text for text in _texts(value) if len(text) >= shortest)
+    yield from (text for text in _texts(maps) if "'" in text or '"' in text)
 
 
 def tokens(config: Mapping[str, t.Any]) -> Iterator[str]:

@@ -14,11 +14,12 @@ from functools import cached_property
 
 import msgspec
 from singer_sdk import Stream
+from singer_sdk.exceptions import MapExpressionError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_medchat_swell.errors import TapError
-from tap_medchat_swell.redaction import SAFE_TEXTS, explain
+from tap_medchat_swell.redaction import explain
 from tap_medchat_swell.rows import EXTRAS, Row, RowType
 
 if t.TYPE_CHECKING:
@@ -130,15 +131,10 @@ class WindowedStream(Stream, ABC):
             drop_null_objects(record, self.schema)
         try:
             self._write_record_message(record)
-        except SAFE_TEXTS:
-            raise
         except Exception as error:
-            if not self.config.get("stream_maps"):
+            if isinstance(error, TapError) or not self.config.get("stream_maps"):
                 raise
-            msg = (
-                f"stream_maps fails on a record of {self.name} ({type(error).__name__}). Any "
-                "field but a key may be null: write md5(name) if name else None."
-            )
+            msg = f"stream_maps fails on a record of {self.name}: {_map_mistake(error)}"
             raise TapError(msg) from None
 
     def _write_encoded(self, items: list[bytes], extracted: datetime) -> None:
@@ -200,8 +196,6 @@ class WindowedStream(Stream, ABC):
 
     def _fail(self, peers: list[WindowedStream], error: Exception) -> None:
         """Note a failure, so that other streams are still read and the run then fails."""
-        if self.is_dry_run:
-            raise error
         self.logger.error("%s", explain(error))
         self._tap.failures |= dict.fromkeys((peer.name for peer in peers), error)
 
@@ -216,6 +210,18 @@ class WindowedStream(Stream, ABC):
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """None: the frontier never passes what was read, so nothing is to be capped."""
+
+
+def _map_mistake(error: Exception) -> str:
+    """What is wrong, without the expression and what it was applied to."""
+    if isinstance(error, MapExpressionError):
+        cause = error.__cause__
+        unknown = getattr(cause, "name", None) or getattr(cause, "func_name", None)
+        return f"{unknown or 'something'} is not known there ({type(cause).__name__})."
+    return (
+        f"{type(error).__name__}. Any field but a key may be null: write "
+        "md5(name) if name else None."
+    )
 
 
 def drop_null_objects(record: Row, schema: Mapping[str, t.Any]) -> None:

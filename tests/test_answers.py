@@ -369,8 +369,18 @@ class TestErrorBodies:
         assert "HTTP 422" in str(refusal(422, body).error)
 
     def test_request_ids_are_told_if_they_look_like_one(self) -> None:
-        assert "request ab-12:3." not in str(refusal(500, b"", x_request_id="ab 12").error)
-        assert "(HTTP 500, request ab-12:3)" in str(refusal(500, b"", x_request_id="ab-12:3").error)
+        request = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
+
+        assert f"(HTTP 500, request {request})" in str(
+            refusal(500, b"", x_request_id=request).error
+        )
+        assert "request 8a1b2c3d4e5f6789-DEN)" in str(
+            refusal(500, b"", cf_ray="8a1b2c3d4e5f6789-DEN").error
+        )
+
+    @pytest.mark.parametrize("text", ["Jane Smith", "5550100123", "1-555-010-0123-0000", "cafe"])
+    def test_other_texts_in_their_place_are_not_told(self, text: str) -> None:
+        assert "request" not in str(refusal(500, b"", x_request_id=text).error)
 
     def test_top_refused_with_a_number(self) -> None:
         body = {"message": "The limit of '50' for Top query has been exceeded."}

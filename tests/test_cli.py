@@ -219,18 +219,20 @@ class TestModes:
         run = cli("--test", config=config)
 
         assert run.code == 0, run.log
+        assert run.streams == set(DEFAULT_STREAMS)
         assert all(len(run.records(stream)) <= 1 for stream in STREAMS)
         assert b"replication_key_value" not in run.stdout
         assert {request.vendor for request in sandbox.requests} == {"medchat", "swell"}
 
     def test_test_with_a_wrong_token(self, config: Config, cli: Cli) -> None:
-        config["swell_api_token"] = "wrong-token"
+        config["medchat_access_token"] = "wrong-token"
 
         run = cli("--test", config=config)
 
         assert run.code == 1
-        assert "Swell refused the credentials (HTTP 401)" in run.log
+        assert "MedChat refused the credentials (HTTP 401)" in run.errors[-1]
         assert "Traceback" not in run.log
+        assert run.records("swell_messages"), "the other vendor is tried, too"
 
     def test_test_of_schemas(self, sandbox: Sandbox, config: Config, cli: Cli) -> None:
         run = cli("--test=schema", config=config)
@@ -239,6 +241,15 @@ class TestModes:
         assert {m["type"] for m in run.messages} == {"SCHEMA"}
         assert set(DEFAULT_STREAMS) <= run.streams
         assert sandbox.requests == []
+
+    @pytest.mark.parametrize("word", ["swell_messages", "additional_properties", "true"])
+    def test_the_catalog_holds_every_name(self, config: Config, cli: Cli, word: str) -> None:
+        plain = cli("--discover", config=config)
+
+        config |= {"swell_api_token": word, "stream_map_config": {"salt": word}}
+        run = cli("--discover", config=config)
+
+        assert run.stdout == plain.stdout
 
     def test_discover_needs_no_valid_config(self, cli: Cli) -> None:
         run = cli("--discover", config={"start_date": "never", "swell_page_size": 5000})
@@ -267,9 +278,16 @@ class TestWrongInput:
     def test_config_is_a_folder(self, cli: Cli) -> None:
         assert_refused(cli("--config=."), "cannot be read")
 
-    @pytest.mark.parametrize("quote", ["", "'"])
-    def test_config_instead_of_its_path(self, cli: Cli, quote: str) -> None:
-        run = cli(f'--config={quote}{{"swell_api_token": "s3cr3t-token"}}{quote}')
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{"swell_api_token": "s3cr3t-token"}',
+            '\'{"swell_api_token": "s3cr3t-token"}\'',
+            "swell_api_token=s3cr3t-token",
+        ],
+    )
+    def test_config_instead_of_its_path(self, cli: Cli, text: str) -> None:
+        run = cli(f"--config={text}")
 
         assert_refused(run, "--config takes the path of a file")
         assert "s3cr3t" not in run.log
@@ -305,6 +323,8 @@ class TestWrongInput:
         ("changes", "words"),
         [
             ({"stream_maps": "x"}, "stream_maps is not valid"),
+            ({"stream_maps": {"__else__": "text"}}, "stream_maps is not valid"),
+            ({"stream_maps": {"sms_chats": {"__else__": "text"}}}, "stream_maps is not valid"),
             ({"flattening_enabled": "maybe"}, "flattening_enabled is not valid"),
             ({"batch_config": {"encoding": {"format": "jsonl"}}}, "batch_config is not supported"),
             ({"stream_maps": {"sms_chats": {"name": "("}}}, "Failed to parse"),
@@ -325,7 +345,7 @@ class TestWrongInput:
         run = cli(config={**config, "stream_maps": {"sms_chats": {"name": "no_such(name)"}}})
 
         assert run.code == 1
-        assert "no_such(name)" in "\n".join(run.errors)
+        assert "sms_chats: no_such is not known there" in run.errors[-1]
         assert "Traceback" not in run.log
         assert run.records("swell_messages"), "the other vendor's streams are still read"
 
@@ -398,6 +418,18 @@ class TestWrongInput:
 
         assert run.code == 1
         assert "LOGLEVEL is no level, such as DEBUG" in run.log
+        assert "Traceback" not in run.log
+
+    @pytest.mark.parametrize("text", ["handlers: [", "version: 1\nhandlers: {a: {class: none}}"])
+    def test_a_logging_configuration_that_is_none(
+        self, config: Config, cli: Cli, text: str
+    ) -> None:
+        env = {"SINGER_SDK_LOG_CONFIG": cli.file("log.yaml", text)}
+
+        run = cli(config=config, env=env)
+
+        assert run.code == 1
+        assert "SINGER_SDK_LOG_CONFIG names no logging configuration" in run.log
         assert "Traceback" not in run.log
 
     @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
 import logging
+import re
 import typing as t
 import urllib.parse
 
+import msgspec
 import pytest
 
 from tap_medchat_swell import redaction
@@ -22,7 +25,12 @@ FORMS: dict[str, Callable[[str], str]] = {
     "raw": str,
     "URL": urllib.parse.quote,
     "URL, no safe": lambda value: urllib.parse.quote(value, safe=""),
+    "URL, lower case": lambda value: re.sub(
+        "%..", lambda code: code[0].lower(), urllib.parse.quote(value, safe="")
+    ),
     "form": urllib.parse.quote_plus,
+    "HTML": html.escape,
+    "PHP": lambda value: json.dumps(value)[1:-1].replace("/", "\\/"),
     "JSON": lambda value: json.dumps(value)[1:-1],
     "repr": lambda value: repr(value)[1:-1],
     "base64": lambda value: base64.b64encode(value.encode()).decode(),
@@ -46,19 +54,56 @@ def test_every_form_is_taken_out_of_text(redactor: Redactor, form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_taken_out_of_records(redactor: Redactor, form: str) -> None:
-    line = json.dumps({"text": f"a={FORMS[form](TOKEN)}&b", "other": 1}).encode()
+    text = f"a={FORMS[form](TOKEN)}&b"
+    record = {"text": text, "nested": [{text: text}], "other": 1}
+    lines = line_of(record=record) + line_of(record={"text": "plain"})
 
-    assert json.loads(redactor.line(line)) == {"text": f"a={MASK}&b", "other": 1}
+    first, second = map(json.loads, redactor.line(lines).splitlines())
+
+    clean = f"a={MASK}&b"
+    assert first["record"] == {"text": clean, "nested": [{clean: clean}], "other": 1}
+    assert second["record"] == {"text": "plain"}
+
+
+def line_of(**parts: t.Any) -> bytes:
+    """A Singer message."""
+    return msgspec.json.encode({"type": "ANY", "stream": "additional", **parts}) + b"\n"
 
 
 def test_what_is_not_sent_stays_in_records(redactor: Redactor) -> None:
+    line = line_of(record={"text": OTHER})
+
     assert redactor.text(OTHER) == MASK
-    assert redactor.line(OTHER.encode()) == OTHER.encode()
+    assert redactor.line(line) == line
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        ("12345678", line_of(record={"id": 912345678, "text": ""})),
+        ("nightly-tok", line_of(record={"text": "a\nightly-tok"})),
+        ("additional", line_of(record={"additional": 1, "n": 2**70})),
+        ("additional", line_of(schema={"additional": "additional"})),
+        ("additional", line_of(value={"bookmarks": {"additional": 1}})),
+    ],
+)
+def test_messages_stay_what_they_are(token: str, message: bytes) -> None:
+    """Numbers, escapes, and the names of streams and columns are no tokens."""
+    redactor = Redactor()
+    redactor.protect([], sent=[token])
+
+    assert redactor.line(message) == message
+
+
+def test_tokens_are_taken_out_of_states(redactor: Redactor) -> None:
+    state = redactor.line(line_of(value={"bookmarks": {"x": {"y": TOKEN}}}))
+
+    assert json.loads(state)["value"] == {"bookmarks": {"x": {"y": MASK}}}
 
 
 def test_without_secrets_text_stays() -> None:
     assert Redactor().text("anything") == "anything"
-    assert Redactor().line(b"anything") == b"anything"
+    assert Redactor().line(line_of(record={})) == line_of(record={})
 
 
 @pytest.mark.parametrize("values", [[""], ["  "], [], ["a"]])
@@ -107,6 +152,15 @@ def test_log_records_are_redacted_in_message_and_arguments() -> None:
 
     assert log_record("x %s y", TOKEN).getMessage() == f"x {MASK} y"
     assert log_record(f"100% {TOKEN}").getMessage() == f"100% {MASK}"
+
+
+@pytest.mark.parametrize("name", ["urllib3.connection", "singer_sdk.mapper"])
+def test_what_others_fill_in_from_answers_is_not_told(name: str) -> None:
+    record = redaction._redacted_record(
+        name, logging.DEBUG, "p", 1, "got %s", ("Jane Smith",), None
+    )
+
+    assert record.getMessage() == "got %s"
 
 
 def test_a_log_line_with_wrong_arguments_shows_none_of_them() -> None:

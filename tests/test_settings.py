@@ -62,6 +62,9 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
     ({"medchat_api_url": "nowhere"}, "medchat_api_url must be an address such as"),
     ({"medchat_api_url": "https://example.com:port"}, "medchat_api_url is not an address."),
     ({"medchat_api_url": "https://[::1"}, "medchat_api_url is not an address."),
+    ({"medchat_api_url": "https://a..b/x"}, "medchat_api_url is not an address."),
+    ({"medchat_api_url": "https://platform .com/x"}, "medchat_api_url is not an address."),
+    ({"swell_api_url": f"https://{'a' * 64}.com"}, "swell_api_url is not an address."),
     ({"swell_date_sent_timezone": "Mars"}, "swell_date_sent_timezone must be the IANA name"),
     ({"swell_date_sent_timezone": "../x"}, "swell_date_sent_timezone must be the IANA name"),
     ({"swell_date_sent_timezone": "/etc/x"}, "swell_date_sent_timezone must be the IANA name"),
@@ -249,13 +252,22 @@ class TestSecretValues:
             {"swell_token": "s3cr3t"},
             {"password": "s3cr3t"},
             {"MEDCHAT_API_KEY": "s3cr3t"},
-            {"stream_map_config": {"anything": "s3cr3t"}},
+            {"stream_map_config": {"a_salt": "s3cr3t"}},
             {"swell_api_url": "https://user:s3cr3t@example.com"},
             {"swell_api_url": "https://example.com/?token=s3cr3t&x=1"},
         ],
     )
     def test_secrets_wherever_they_stand(self, config: dict[str, t.Any]) -> None:
         assert "s3cr3t" in set(secret_values(config))
+
+    def test_salts_of_stream_maps(self) -> None:
+        told = {"any": "long enough", "year": 2026, "clinic": "north"}
+        maps = {"sms_chats": {"name": "md5('salt' + name)", "text": "name"}}
+
+        assert set(secret_values({"stream_map_config": told, "stream_maps": maps})) == {
+            "long enough",
+            "md5('salt' + name)",
+        }
 
     def test_numbers_count_too(self) -> None:
         assert list(secret_values({"swell_api_token": 12345678})) == ["12345678"]

@@ -213,7 +213,7 @@ class TestGoodRuns:
         run = cli(config=config, env={**DEBUG, "SINGER_SDK_LOG_CONFIG": cli.file("l.yaml", text)})
 
         written = (cli.folder / "tap.log").read_text("utf-8")
-        assert "GET /api/v1/messages" in written, "urllib3 at DEBUG"
+        assert "HTTP 500" in written, "a log at DEBUG"
         assert_clean(Run(run.code, run.stdout, written))
 
     def test_maps_that_fail_on_a_record(self, config: Config, cli: Cli) -> None:
@@ -240,6 +240,38 @@ class TestGoodRuns:
         assert_clean(run)
         assert f"x{MASK}y" in {record["name"] for record in run.records("sms_chats")}
         assert f"see ?token={MASK}&a=b" in {r["text"] for r in run.records("sms_messages")}
+
+    def test_links_are_not_told(self, sandbox: Sandbox, config: Config, cli: Cli) -> None:
+        """At DEBUG, urllib3 logs addresses, and MedChat's may lead to anything."""
+        link = f"smsChats('1')/Messages?$skiptoken={PHONE}"
+        chat = {"id": "1", "createdDateTime": None, "messages": [], "messages@nextLink": link}
+        body = json.dumps([chat])
+        sandbox.faults.add(Fault("status", where="medchat", status=200, body=body))
+
+        run = cli(config=config, env=DEBUG)
+
+        assert any("skiptoken" in str(request.query) for request in sandbox.requests)
+        assert PHONE not in run.log
+
+    def test_expressions_are_not_told(self, config: Config, cli: Cli) -> None:
+        maps = {
+            "sms_chats": {"name": f"md5('{SALT}' + nme)", "__filter__": f"name != '{PHONE}'"},
+            "swell_messages": {"__filter__": "text and contact['phone']"},
+        }
+
+        run = cli(config={**config, "stream_maps": maps}, env=DEBUG)
+
+        assert run.code == 1
+        assert "nme is not known there" in run.errors[-1]
+        assert_clean(run)
+
+    @pytest.mark.parametrize("expression", [f"md5('{SALT}' + ", f"'{SALT}"])
+    def test_expressions_that_are_none(self, config: Config, cli: Cli, expression: str) -> None:
+        run = cli(config={**config, "stream_maps": {"sms_chats": {"name": expression}}}, env=DEBUG)
+
+        assert run.code == 1
+        assert "Failed to parse expression" in run.errors[-1]
+        assert_clean(run)
 
     def test_odd_dates_and_keys_are_not_told(
         self, sandbox: Sandbox, config: Config, cli: Cli
@@ -444,6 +476,7 @@ def test_a_refused_connection_with_the_token_in_its_address(config: Config, cli:
 SABOTAGE = """
 from tap_medchat_swell import redaction
 redaction.Redactor.protect = lambda *_: None
+redaction.TELLTALES = redaction.re.compile("none of them")
 from tap_medchat_swell.__main__ import main
 main()
 """
