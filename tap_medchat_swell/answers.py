@@ -68,6 +68,7 @@ RULE_BY_CLASS: dict[int, tuple[Action, str]] = {
     5: (Action.RETRY, "failed to answer"),
 }
 NO_CONTENT = 204
+UNAVAILABLE = 503
 
 
 class Unusable(Exception):
@@ -120,7 +121,10 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     if status == 400 and re.search(rb"\btop\b", body.lower()):  # noqa: PLR2004
         error = PageTooLarge(sentence, _named_limit(body))
     error.status = status
-    raise Unusable(action, error, asked_wait(headers, is_limited=action is Action.WAIT))
+    wait = asked_wait(headers, is_limited=action is Action.WAIT)
+    if status == UNAVAILABLE and wait is not None:
+        action = Action.WAIT  # as short waits, asked for, would use up all tries
+    raise Unusable(action, error, wait)
 
 
 def _parsed(body: bytes) -> t.Any:

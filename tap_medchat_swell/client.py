@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
 T = t.TypeVar("T")
 
 BRIEF_RETRIES = 2
-LONGEST_BACKOFF = 60.0
+SHORTEST_PAUSE, LONGEST_BACKOFF = 0.5, 60.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Client:
         self._transport = Transport(vendor, options, headers)
         self._log = logging.getLogger(f"tap-medchat-swell.{vendor.name.lower()}")
         self.requests_sent = 0
+        self.largest_answer = 0  # bytes
 
     def close(self) -> None:
         """Cancel what waits and drop idle connections."""
@@ -126,7 +127,7 @@ class Client:
             raise unusable.error from None
 
     def _sleep(self, unusable: Unusable, pause: float) -> None:
-        if unusable.action is Action.WAIT or unusable.wait is not None:
+        if _stops_all(unusable):
             self._gate.hold(pause)
         else:
             time.sleep(pause)
@@ -147,8 +148,13 @@ class Client:
             with self._transport.get(ask.url + self._secret_query) as answer:
                 headers = answer.headers
                 size = len(answer.body)
+                self.largest_answer = max(self.largest_answer, size)
                 self._log.debug("%s: HTTP %d, %d bytes.", ask.label, answer.status, size)
                 return self._document(answer, failures)
+        except Unusable as unusable:
+            if _stops_all(unusable) and (unusable.wait or 0) <= self._options.retry_seconds:
+                self._gate.hold(unusable.wait or SHORTEST_PAUSE)  # nobody may slip in
+            raise
         finally:
             self._gate.leave(headers)
 
@@ -160,6 +166,11 @@ class Client:
             if unusable.meant is None or failures[unusable.kind] < self._brief_retries:
                 raise
             return unusable.meant()
+
+
+def _stops_all(unusable: Unusable) -> bool:
+    """Whether it tells of the vendor's limits, which hold for all requests."""
+    return unusable.action is Action.WAIT or unusable.wait is not None
 
 
 def _pauses() -> t.Iterator[float]:

@@ -2,7 +2,9 @@
 
 Whatever one worker learns of the vendor's limits holds for all: a wait that was asked
 for stops everybody, announced remainders are not overdrawn, and after a 429 fewer
-requests run side by side until answers have come back well for a while.
+requests run side by side until answers have come back well for a while. Where that is
+refused again and again, it is tried more and more rarely: a vendor may count requests
+that run side by side.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MINUTE = 60.0
+MOST_PATIENCE = 64.0
 
 
 class Gate:
@@ -31,7 +34,8 @@ class Gate:
     ) -> None:
         self._clock = clock
         self._changed = threading.Condition()
-        self._full_width = self._width = float(width)
+        self._full_width = self._width = self._unrefused = float(width)
+        self._patience = 1.0
         self._per_minute = per_minute
         self._starts: collections.deque[float] = collections.deque()
         self._in_flight = 0
@@ -98,8 +102,19 @@ class Gate:
             self._in_flight -= 1
             if headers is not None:
                 self._learn(headers)
-                self._width = min(self._full_width, self._width + 1 / self._width)
+                self._widen()
             self._changed.notify_all()
+
+    def _widen(self) -> None:
+        """By one per round trip; beyond what was refused, the slower the oftener it was."""
+        patience = self._patience if self._width >= self._unrefused else 1.0
+        self._width = min(self._full_width, self._width + 1 / (patience * self._width))
+
+    def _narrow(self) -> None:
+        if self._remaining is None:  # else it is known what was overdrawn
+            self._unrefused = max(1.0, self._in_flight - 1.0)
+            self._patience = min(2 * self._patience, MOST_PATIENCE)
+        self._width = max(1.0, self._width / 2)
 
     def _learn(self, headers: Mapping[str, str]) -> None:
         limit, remaining = (
@@ -116,13 +131,19 @@ class Gate:
         self._remaining = min(left, self._remaining)
 
     def hold(self, seconds: float) -> None:
-        """A 429 or Retry-After came: admit nobody for so long, then fewer at a time."""
+        """A 429 or Retry-After came: admit nobody for so long, then fewer at a time.
+
+        To be called before the refused request leaves. What else is refused while nobody
+        is admitted was under way already, and is no new sign.
+        """
         with self._changed:
-            end = self._clock() + seconds
+            now = self._clock()
+            end = now + seconds
             if self._period_start is not None:
                 self._period = max(end - self._period_start, 1.0)
+            if now >= self._not_before:
+                self._narrow()
             self._not_before = max(self._not_before, end)
-            self._width = max(1.0, self._width / 2)
             self._remaining = self._period_start = None
             self._changed.notify_all()
 

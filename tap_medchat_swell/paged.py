@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import abc
+import math
 import typing as t
 
 from tap_medchat_swell.errors import VendorError
-from tap_medchat_swell.readahead import PageT, Request, WindowReader
+from tap_medchat_swell.readahead import MAX_HELD_BYTES, PageT, Request, WindowReader
 
 if t.TYPE_CHECKING:
-    from tap_medchat_swell.client import Ask
+    from tap_medchat_swell.client import Ask, Client
     from tap_medchat_swell.pagination import ODataSkipPaginator, PageLinksPaginator
 
 MAX_REPEATED = 10  # fewer can be chance, where pages are small
+MAX_WAITING = 20  # pages that have come while one before them has not
 
 
 class PagedReader(WindowReader[PageT]):
@@ -20,6 +22,10 @@ class PagedReader(WindowReader[PageT]):
 
     paginator: ODataSkipPaginator | PageLinksPaginator
     repeated = 0  # pages that came in place of others, since all was last read to the end
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self.client = client
 
     def forget_pages(self) -> None:
         """Drop the answers to whatever has been asked: what is wanted has changed."""
@@ -50,10 +56,18 @@ class PagedReader(WindowReader[PageT]):
         """The next page, and those likely to follow it."""
         if self.finished:
             return []
-        ahead = self.paginator.ahead(int(min(self.pages_ahead(), room + len(self._asked))))
-        pages = [page for page in ahead if page not in self._asked][:room]
+        likely = 1 if self._is_crowded else self.pages_ahead()
+        ahead = self.paginator.ahead(int(min(likely, room + len(self._asked))))
+        end = min(self._refused, default=math.inf)  # whatever lies behind may be refused, too
+        pages = [page for page in ahead if page not in self._asked and page < end][:room]
         self._asked.update(pages)
         return [Request(self, self.ask(page), (self._reading, page)) for page in pages]
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether as much has come as may wait for the page that is due."""
+        waiting = len(self._arrived)
+        return waiting >= MAX_WAITING or waiting * self.client.largest_answer > MAX_HELD_BYTES
 
     def is_current(self, request: Request) -> bool:
         """Whether an answer to this request is still of use."""
@@ -65,7 +79,7 @@ class PagedReader(WindowReader[PageT]):
         A page ahead of need may never be needed: its refusal waits until it is due.
         """
         if self.is_current(request):
-            if error.status is not None and request.token[1] != self.paginator.current_value:
+            if error.is_refusal and request.token[1] != self.paginator.current_value:
                 self._refused[request.token[1]] = request, error
             else:
                 self.adapt(request, error)

@@ -257,7 +257,7 @@ SETTINGS: tuple[Setting, ...] = (
         "max_retries",
         "integer",
         "How often one request is sent again after a failure that may pass. Waiting "
-        "for a rate limit (429) does not count.",
+        "for a rate limit (429, or 503 with Retry-After) does not count.",
         default=6,
         minimum=0,
         maximum=100,

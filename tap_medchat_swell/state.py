@@ -60,7 +60,11 @@ def instant(value: object) -> datetime | None:
 
 
 def write(bookmark: Bookmark, *, key: str, value: datetime, scope: str, **details: object) -> None:
-    """Replace a stream's bookmark; details that are None are left out."""
+    """Replace a stream's bookmark; details that are None are left out.
+
+    Where Meltano merges states (--full-refresh), what is left out stays as it was: whoever
+    reads a run under way must see whether it has finished since.
+    """
     bookmark.clear()
     bookmark.update(
         replication_key=key,

@@ -5,8 +5,10 @@ a frontier, and failures that leave the other vendor's streams alone.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.resources
 import json
+import re
 import typing as t
 from abc import ABC, abstractmethod
 from datetime import datetime, timezone
@@ -32,6 +34,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.settings import Options
     from tap_medchat_swell.tap import TapMedchatSwell
 
+FORMING = re.compile("stream_map|faker|flattening")  # settings of the SDK
 ENCODER = msgspec.json.Encoder()
 AT_ONCE = 200  # records handed to the writer together
 # A record on its way: encoded, or as it is where the SDK must see it.
@@ -93,6 +96,19 @@ class WindowedStream(Stream, ABC):
             and self.ABORT_AT_RECORD_COUNT is None
             and all(self.mask[path] or not self.mask[path[:2]] for path in nested)
         )
+
+    @cached_property
+    def form(self) -> bytes:
+        """What becomes of records after they are packed: another one for other settings.
+
+        Empty for a plain stream, whose packed records are what is written.
+        """
+        if self._is_plain:
+            return b""
+        made_by = {name: self.config[name] for name in self.config if FORMING.match(name)}
+        chosen = sorted(path for path in self.mask if self.mask[path])
+        text = json.dumps([made_by, chosen], sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
     @cached_property
     def rows(self) -> RowType:

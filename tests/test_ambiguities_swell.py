@@ -292,7 +292,7 @@ def test_w15_partial_days_are_asked_again(swell: Readings) -> None:
     again = swell.run_again(first.state, {"swell_counts_lookback_days": 2})
     days = [row["date"] for row in again.records("swell_message_counts")]
     today = utc_now().date()
-    assert days == [str(today - number * DAY) for number in (3, 2, 1, 0)]
+    assert days == [str(today - number * DAY) for number in (4, 3, 2, 1, 0)]
 
 
 def test_w16_counts_per_location_stand_for_themselves(swell: Readings) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from support.pages import Client
 
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.medchat import window as windows
@@ -58,6 +59,7 @@ class Server:
     before: Callable[[int], object] = lambda _: None
     page_size: int = SIZE
     asked: list[tuple[Window, int]] = field(default_factory=list)
+    client: Client = field(default_factory=Client)
 
     def ask(self, window: Window, skip: int) -> Ask:
         self.asked.append((window, skip))

@@ -79,6 +79,15 @@ def test_a_shorter_hold_does_not_end_a_longer_one(clock: Clock) -> None:
     assert gate._wait() == 10
 
 
+def answered(gate: Gate, width: int, times: int) -> None:
+    """Have requests answered well, `width` at a time."""
+    for _ in range(times):
+        for _ in range(width):
+            gate.enter()
+        for _ in range(width):
+            gate.leave({})
+
+
 def test_width_halves_with_each_hold_and_grows_back_with_answers(clock: Clock) -> None:
     gate = Gate(8, clock=clock)
     widths = []
@@ -90,9 +99,48 @@ def test_width_halves_with_each_hold_and_grows_back_with_answers(clock: Clock) -
             gate.leave()  # no answer, so nothing is learnt
     assert widths == [4, 2, 1, 1]
 
-    for _ in range(100):
-        gate.enter()
+    answered(gate, 1, 600)
+
+    assert admitted(gate) == 8
+
+
+def test_a_burst_of_refusals_is_one_sign(clock: Clock) -> None:
+    gate = Gate(8, clock=clock)
+    admitted(gate)
+    for _ in range(8):
+        gate.hold(1)
         gate.leave({})
+    clock.now += 1
+
+    assert 4 <= admitted(gate) < 8
+
+
+def test_a_limit_of_requests_side_by_side_is_tried_more_and_more_rarely(clock: Clock) -> None:
+    gate, limit, good = Gate(8, clock=clock), 2, [0]
+    while len(good) < 12:
+        width = admitted(gate)
+        if width > limit:
+            good.append(0)
+            gate.hold(1)
+        else:
+            good[-1] += width
+        for _ in range(width):
+            gate.leave({} if width <= limit else None)
+        clock.now += 1
+
+    assert good[-2] > 8 * good[3] > 8 * good[2] > 0, good
+
+
+def test_what_was_announced_is_no_limit_side_by_side(clock: Clock) -> None:
+    gate = Gate(8, clock=clock)
+    for _ in range(6):
+        gate.enter()
+        gate.leave(limits(60, 8))
+        under_way = admitted(gate)
+        gate.hold(0)
+        for _ in range(under_way):
+            gate.leave({})
+    answered(gate, 1, 60)
 
     assert admitted(gate) == 8
 

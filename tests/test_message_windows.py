@@ -6,6 +6,7 @@ import typing as t
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
+from support.pages import Client
 
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.swell.api import MessagePage
@@ -28,6 +29,7 @@ class Swell:
     """Ten messages a day, their ids in the order of their creation."""
 
     page_size = PAGE_SIZE
+    client = Client()
 
     def ask_window(self, window: DayWindow, page: int) -> Ask:
         return Ask(f"{window.first} {window.last} {page}", "")

@@ -6,11 +6,13 @@ import typing as t
 from dataclasses import dataclass
 
 import pytest
+from support.pages import Client
 
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import ODataSkipPaginator
+from tap_medchat_swell.readahead import MAX_HELD_BYTES
 
 if t.TYPE_CHECKING:
     from tap_medchat_swell.readahead import Request
@@ -29,8 +31,8 @@ class Numbers(PagedReader[Page]):
 
     paginator: ODataSkipPaginator
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, answer_bytes: int = 1) -> None:
+        super().__init__(t.cast("t.Any", Client(answer_bytes)))
         self.paginator = ODataSkipPaginator(SIZE)
         self.read: list[int] = []
         self.forget_pages()
@@ -49,6 +51,12 @@ class Numbers(PagedReader[Page]):
         self.read += page.ids[self.paginator.new_rows(page)]
         self.paginator.advance(page)  # type: ignore[arg-type]
         self.finished = self.paginator.finished
+
+
+def refusal(status: int) -> VendorError:
+    error = VendorError("no")
+    error.status = status
+    return error
 
 
 def answer(reader: Numbers, request: Request) -> None:
@@ -88,14 +96,43 @@ def test_a_refusal_of_a_page_ahead_waits_until_it_is_needed() -> None:
     reader = Numbers()
     answer(reader, *reader.wanted(1))
     due, ahead, *_ = reader.wanted(9)
-    refusal = VendorError("no")
-    refusal.status = 404
 
-    reader.refused(ahead, refusal)
+    reader.refused(ahead, refusal(404))
     with pytest.raises(VendorError):
         answer(reader, due)
 
     assert reader.read == list(range(3))
+
+
+def test_large_pages_wait_for_the_one_that_is_due_in_small_numbers() -> None:
+    reader = Numbers(answer_bytes=MAX_HELD_BYTES + 1)
+    answer(reader, *reader.wanted(9))
+    due, ahead = reader.wanted(2)
+
+    answer(reader, ahead)
+    assert reader.wanted(9) == []
+
+    answer(reader, due)
+    assert reader.wanted(9)
+
+
+def test_nothing_is_asked_behind_a_refused_page() -> None:
+    reader = Numbers()
+    answer(reader, *reader.wanted(9))
+    _, ahead = reader.wanted(2)
+
+    reader.refused(ahead, refusal(400))
+
+    assert reader.wanted(9) == []
+
+
+def test_refused_credentials_end_the_reading_at_once() -> None:
+    reader = Numbers()
+    answer(reader, *reader.wanted(9))
+    _, third = reader.wanted(2)
+
+    with pytest.raises(VendorError):
+        reader.refused(third, refusal(401))
 
 
 def test_a_refusal_of_a_page_of_an_earlier_reading_is_nothing() -> None:

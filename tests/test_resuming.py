@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import typing as t
 from datetime import datetime, timedelta, timezone
 
@@ -71,13 +72,74 @@ def test_a_run_that_is_taken_up_late_comes_on_from_stop_to_stop(
     catalog = select(discover(config), only("swell_messages"))
     state = sync(config, catalog=catalog).state
     bookmark = state["bookmarks"]["swell_messages"]
-    bookmark |= {"started": text(begun), "at": str((begun - timedelta(days=5)).date())}
+    bookmark |= {
+        "finished": text(begun - timedelta(days=1)),
+        "started": text(begun),
+        "at": str((begun - timedelta(days=5)).date()),
+    }
     sandbox.faults.add(Fault("status", status=403, after=4, times=None))
 
     run = sync(config, state, catalog=catalog)
 
     assert run.code == 1
     assert run.bookmark("swell_messages")["at"] > text(begun)
+
+
+def test_swells_bookmark_stays_behind_days_that_may_not_be_over(state: Json) -> None:
+    value = state["bookmarks"]["swell_messages"]["replication_key_value"]
+
+    assert value[:10] <= str((NOW - timedelta(days=2)).date())
+
+
+def messages_of(run: Run) -> set[str]:
+    assert run.code == 0, run.log
+    return {record["id"] for record in run.records("sms_messages")}
+
+
+def test_another_stream_map_writes_everything_anew_once(config: Config) -> None:
+    mapped = {**config, "stream_maps": {"sms_messages": {"text": "md5(text or '')"}}}
+    first = sync(config)
+
+    with_map = sync(mapped, first.state)
+    again = sync(mapped, with_map.state)
+    without = sync(config, again.state)
+
+    assert messages_of(with_map) == messages_of(without) == messages_of(first)
+    assert messages_of(again) == set()
+
+
+def test_fields_selected_behind_a_stream_map_are_written_anew(config: Config) -> None:
+    config |= {"stream_maps": {"sms_messages": {"extra": "'x'"}}}
+    everything = discover(config)
+    few = select(everything, {}, {"sms_messages.text": False})
+    first = sync(config, catalog=few)
+
+    run = sync(config, first.state, everything)
+
+    assert messages_of(run) == messages_of(first)
+
+
+def merged(old: Json, new: Json) -> Json:
+    """As Meltano merges states, with --full-refresh for one: key by key, at every depth."""
+    both = {**old, **new}
+    for key in old.keys() & new.keys():
+        if isinstance(old[key], dict) and isinstance(new[key], dict):
+            both[key] = merged(old[key], new[key])
+    return both
+
+
+def test_states_that_were_merged(sandbox: Sandbox, config: Config) -> None:
+    config |= {"medchat_page_size": 5, "medchat_window_pages": 2}
+    first = sync(config)
+    state = functools.reduce(merged, first.states)
+    assert set(state["bookmarks"]["sms_chats"]) >= {"sweep", "finished"}
+    assert set(state["bookmarks"]["swell_messages"]) >= {"at", "finished"}
+    message = sandbox.dataset.add_message(next(iter(sandbox.dataset.chats)), text="late")
+
+    second = sync(config, state)
+
+    assert message.id in {record["id"] for record in second.records("sms_messages")}
+    assert "Going on" not in second.log
 
 
 @pytest.mark.parametrize("stream", STREAMS)

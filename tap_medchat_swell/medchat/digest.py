@@ -59,11 +59,15 @@ class Known:
 
 
 class Changes:
-    """One stream's records of one part: collects them, then tells what to write."""
+    """One stream's records of one part: collects them, then tells what to write.
 
-    def __init__(self, known: Known, cut: str) -> None:
+    With another `form`, all records are others than before.
+    """
+
+    def __init__(self, known: Known, cut: str, form: bytes = b"") -> None:
         self._known = known
         self._cut = cut
+        self._form = form
         self._items: list[Item] = []
         self._places: list[int] = []
         self._sums: dict[int, int] = {}
@@ -73,7 +77,7 @@ class Changes:
     def add(self, item: Item, encoded: bytes, created: str | None, place: int) -> None:
         """Take a record, created then, of a chat in the range at `place`."""
         # A checksum would be quicker, but opposite changes in two records cancel in its sum.
-        mark = int.from_bytes(blake2b(encoded, digest_size=8).digest(), "big")
+        mark = int.from_bytes(blake2b(encoded, digest_size=8, key=self._form).digest(), "big")
         if created is None or created < self._cut:
             self.digest = (self.digest + mark) % MODULUS
         if created is not None and created >= self._known.cut:

@@ -99,6 +99,8 @@ class Share:
             self.known = Known(format_timestamp(self.finished.started), self.finished.ranges)
         if "sweep" in trusted and not self.under_way:
             self.known = Known()
+        if self.finished and self.under_way and self.under_way.started <= self.finished.started:
+            self.under_way = None  # left over, see `state.write`
 
     def distrust(self, begin: int, end: int) -> None:
         """Have the windows that begin between these written whole, changed or not.

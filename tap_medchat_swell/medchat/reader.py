@@ -70,7 +70,7 @@ class ChatReader(PagedReader["ChatPage"]):
     page_size = 0
 
     def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
-        super().__init__()
+        super().__init__(api.client)
         self.api = api
         self.source = source
         self.window = window

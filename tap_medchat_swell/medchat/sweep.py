@@ -40,7 +40,9 @@ class PartContent:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        self._changes = [Changes(share.known, sweep.cut) for share in sweep.shares]
+        self._changes = [
+            Changes(share.known, sweep.cut, share.stream.form) for share in sweep.shares
+        ]
         self._received: datetime | None = None
         self.size = 0
 

@@ -32,7 +32,6 @@ if t.TYPE_CHECKING:
 
 PART_PAGES = 10  # pages whose chats are held until they can be written, and summed up
 FIRST_WINDOW = 2  # pages: even a short history can be resumed in its middle
-MAX_WAITING = 20  # pages that have come while one before them has not
 MAX_OFFSET = 50_000  # chats: large offsets cost databases time
 
 
@@ -149,8 +148,7 @@ class ChatWindow(ChatReader):
 
         And one in 200 more: at the end, to wait costs more than to ask in vain.
         """
-        waiting = self._arrived.values()
-        if len(waiting) >= MAX_WAITING or not all(page.rows for page in waiting):
+        if not all(page.rows for page in self._arrived.values()):
             return 1  # an empty page lies behind the end
         seen = self.paginator.rows_seen
         missing = max(0, self._expected.rows - seen)

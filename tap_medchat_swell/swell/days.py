@@ -14,6 +14,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.stream import WindowedStream
 
 DAY = timedelta(days=1)
+UNSETTLED = 2 * DAY
 
 
 @dataclass
@@ -76,6 +77,8 @@ class DayFrontier:
         since = state.instant(bookmark.get("since"))
         at, started = (state.instant(bookmark.get(name)) for name in ("at", "started"))
         finished = state.instant(bookmark.get("finished"))
+        if finished and started and started <= finished:
+            at = started = None  # left over, see `state.write`
         broken_run = (at is None) != (started is None)
         if value is None or since is None or broken_run or (at is None and finished is None):
             return None
@@ -100,12 +103,13 @@ class DayFrontier:
     def move(self, day: date) -> None:
         """All up to this day has been read and written: bookmark it.
 
-        Never past yesterday, as today is not over, perhaps not even yesterday where the
-        account is (W1, W4). Changes since the run was first begun are the next one's.
+        Never past the day before yesterday: where the account is, yesterday may not be over,
+        or be refused as today would be (W1, W3, W4). Changes since the run was first begun
+        are the next one's.
         """
         today = now().date()
-        self.at = min(day, today - DAY)
-        self.value = max(self.value, min(self.at, self.started.date() - DAY))
+        self.at = min(day, today - UNSETTLED)
+        self.value = max(self.value, min(self.at, self.started.date() - UNSETTLED))
         self._bookmark()
         if day < today:  # else the end is near, and its STATE says the same
             self.stream.write_state()

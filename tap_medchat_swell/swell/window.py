@@ -51,7 +51,7 @@ class PagedMessages(PagedReader[MessagePage]):
         trust: Trust,
         before: PagedMessages | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(api.client)
         self._before = before
         self._api = api
         self._pack = pack
@@ -89,7 +89,7 @@ class PagedMessages(PagedReader[MessagePage]):
 
     def fetch(self, request: Request) -> MessagePage:
         """Get one page; runs in a worker."""
-        return self._api.client.fetch(request.ask, message_page)
+        return self.client.fetch(request.ask, message_page)
 
     def accept(self, page: MessagePage) -> None:
         """Use the page that is due."""

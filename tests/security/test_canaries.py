@@ -244,7 +244,12 @@ class TestGoodRuns:
     def test_links_are_not_told(self, sandbox: Sandbox, config: Config, cli: Cli) -> None:
         """At DEBUG, urllib3 logs addresses, and MedChat's may lead to anything."""
         link = f"smsChats('1')/Messages?$skiptoken={PHONE}"
-        chat = {"id": "1", "createdDateTime": None, "messages": [], "messages@nextLink": link}
+        chat: Config = {
+            "id": "1",
+            "createdDateTime": None,
+            "messages": [],
+            "messages@nextLink": link,
+        }
         body = json.dumps([chat])
         sandbox.faults.add(Fault("status", where="medchat", status=200, body=body))
 
