@@ -27,6 +27,12 @@ MAX_DEPTH = 64
 MAX_PLANS = 500
 INT64 = 1 << 63
 PLAIN = frozenset({str, int, bool})
+JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "string": (str,),
+    "number": (int, float),
+    "null": (type(None),),
+}
 
 
 class Misfit(Exception):
@@ -287,16 +293,22 @@ class _Nested:
 
 class _Items:
     def __init__(self, definition: Mapping[str, t.Any]) -> None:
+        self._fitting = {kind for name in definition["type"] for kind in JSON_TYPES[name]}
+        self._plain = PLAIN & self._fitting
         typed = "object" in definition["type"] and definition.get("properties")
         self._type = RowType(definition) if typed else None
 
     def __call__(self, value: t.Any) -> list[t.Any]:
         if not isinstance(value, list):
             raise Misfit
-        return [item if type(item) in PLAIN else self._item(item) for item in value]
+        return [item if type(item) in self._plain else self._item(item) for item in value]
 
     def _item(self, item: t.Any) -> t.Any:
+        if type(item) not in self._fitting:
+            raise Misfit  # one that does not fit takes the list with it
         if self._type is None or not isinstance(item, dict):
             return fold_freely(item)
         record, extras = self._type.split(item)
+        if not extras.keys().isdisjoint(record):
+            raise Misfit
         return {**extras, **record} if extras else record

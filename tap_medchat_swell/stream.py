@@ -19,16 +19,18 @@ from singer_sdk import Stream
 from singer_sdk.exceptions import MapExpressionError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.catalog import Metadata
 
 from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.redaction import explain
 from tap_medchat_swell.rows import EXTRAS, Row, RowType
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.metrics import Counter
+    from singer_sdk.singerlib import Catalog, RecordMessage
 
     from tap_medchat_swell.gate import Gate
     from tap_medchat_swell.settings import Options
@@ -77,6 +79,25 @@ class WindowedStream(Stream, ABC):
     def full_table(self) -> bool:
         """Whether the catalog asks for everything, whatever the bookmark says."""
         return self.replication_method == "FULL_TABLE"
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take over what the catalog says; columns that its schema lacks are not written."""
+        keys = self.primary_keys
+        super().apply_catalog(catalog)
+        entry = catalog.get_stream(self.name)
+        if entry is None:
+            return
+        if entry.key_properties is None:
+            self.primary_keys = keys
+        given = entry.schema.to_dict()
+        lacking = list(_lacking(given, self.schema)) if given.get("properties") else []
+        for path in lacking:
+            entry.metadata[path] = Metadata(selected=False)
+        if lacking:
+            columns = ", ".join(".".join(path[1::2]) for path in lacking)
+            self.logger.warning(
+                "The catalog has no %s: not written. Write it anew with --discover.", columns
+            )
 
     # What is written
 
@@ -143,8 +164,6 @@ class WindowedStream(Stream, ABC):
 
     def _write_by_sdk(self, record: Row) -> None:
         """Write a record through the SDK; raises TapError where a stream map fails on it."""
-        if self.stream_maps[0].flattening_enabled:
-            drop_null_objects(record, self.schema)
         try:
             self._write_record_message(record)
         except Exception as error:
@@ -152,6 +171,18 @@ class WindowedStream(Stream, ABC):
                 raise
             msg = f"stream_maps fails on a record of {self.name}: {_map_mistake(error)}"
             raise TapError(msg) from None
+
+    def _generate_record_messages(self, record: Row) -> Generator[RecordMessage, None, None]:
+        """The SDK's, without nulls that no column is announced for: flattened objects."""
+        schemas = {a_map.stream_alias: a_map.transformed_schema for a_map in self.stream_maps}
+        for message in super()._generate_record_messages(record):
+            columns = schemas[message.stream]["properties"]
+            message.record = {
+                name: value
+                for name, value in message.record.items()
+                if value is not None or name in columns
+            }
+            yield message
 
     def _write_encoded(self, items: list[bytes], extracted: datetime) -> None:
         head = b'{"type":"RECORD","stream":%b,"record":' % ENCODER.encode(self.name)
@@ -228,6 +259,19 @@ class WindowedStream(Stream, ABC):
         """None: the frontier never passes what was read, so nothing is to be capped."""
 
 
+def _lacking(
+    given: Mapping[str, t.Any], own: Mapping[str, t.Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """The breadcrumbs of what a schema of this stream has and the given one has not."""
+    for name, definition in own.get("properties", {}).items():
+        here = (*path, "properties", name)
+        other = given.get("properties", {}).get(name)
+        if other is None:
+            yield here
+        elif "properties" in other:  # else the object is wanted as a whole
+            yield from _lacking(other, definition, here)
+
+
 def _map_mistake(error: Exception) -> str:
     """What is wrong, without the expression and what it was applied to."""
     if isinstance(error, MapExpressionError):
@@ -238,16 +282,6 @@ def _map_mistake(error: Exception) -> str:
         f"{type(error).__name__}. Any field but a key may be null: write "
         "md5(name) if name else None."
     )
-
-
-def drop_null_objects(record: Row, schema: Mapping[str, t.Any]) -> None:
-    """Take out objects that are null: flattened, they have no column to be null in."""
-    for name, definition in schema["properties"].items():
-        if "properties" in definition and name in record:
-            if record[name] is None:
-                del record[name]
-            else:
-                drop_null_objects(record[name], definition)
 
 
 def now() -> datetime:

@@ -53,9 +53,21 @@ STREAMS: tuple[type[WindowedStream], ...] = (
     SwellMessageCounts,
     SwellMessages,
 )
+KEYS: dict[str, t.Any] = {stream.name: stream.primary_keys for stream in STREAMS}  # type: ignore[misc]
 BAD_CATALOG = "The catalog is not one that --discover wrote: write it anew."
 # How long a signal waits for the writing of a line to come to its end.
 STOP_SECONDS = 1.5
+
+
+def _names_of(catalog: dict[str, t.Any]) -> set[str]:
+    return {entry["tap_stream_id"] for entry in catalog.get("streams") or ()}
+
+
+def _hide_unknown_names(schema: dict[str, t.Any]) -> None:
+    """Have objects without known names flattened to JSON text, not to columns by chance."""
+    for definition in schema["properties"].values():
+        if definition.get("properties") == {}:
+            del definition["properties"]
 
 
 def guard(config: dict[str, t.Any]) -> None:
@@ -86,9 +98,9 @@ class TapMedchatSwell(Tap):
         self.failures: dict[str, Exception] = {}
         self._stop_signal: int | None = None
         catalog = kwargs.get("catalog")
-        if isinstance(catalog, dict) and not catalog.get("streams"):
-            raise TapError(BAD_CATALOG)  # the SDK would read nothing, and call it success
         try:
+            if isinstance(catalog, dict) and not _names_of(catalog) & KEYS.keys():
+                raise TapError(BAD_CATALOG)  # the SDK would read nothing, and call it success
             super().__init__(**kwargs)
         except (KeyError, TypeError, AttributeError, ValueError):
             if kwargs.get("catalog") and getattr(self, "_streams", None) is None:
@@ -160,9 +172,12 @@ class TapMedchatSwell(Tap):
         super(Tap, self).setup_mapper()
         for name, entry in self.catalog.items():
             schema, selection = entry.schema.to_dict(), entry.metadata.resolve_selection()
+            if self._config.get("flattening_enabled"):
+                _hide_unknown_names(schema)
             if selection[()]:
                 schema = get_selected_schema(name, schema, selection)
-            self.mapper.register_raw_stream_schema(name, schema, entry.key_properties)
+            keys = KEYS.get(name) if entry.key_properties is None else entry.key_properties
+            self.mapper.register_raw_stream_schema(name, schema, keys)
 
     def load_state(self, state: dict[str, t.Any]) -> None:
         """Take over the state; raises StateError for what is none."""
@@ -207,6 +222,7 @@ class TapMedchatSwell(Tap):
     ) -> bool:
         """Try streams; final in the SDK, as `sync_all` is."""
         super().run_sync_dry_run(dry_run_record_limit, streams)
+        self.message_writer.flush()
         if self.failures:
             raise SyncFailed(self.failures)
         return True

@@ -30,7 +30,10 @@ SCHEMA: dict[str, t.Any] = {
                 "country_code": {"type": ["object", "null"], "properties": {"code": NULLABLE_TEXT}},
             },
         },
-        "tags": {"type": ["array", "null"], "items": {"type": ["object", "string", "null"]}},
+        "tags": {
+            "type": ["array", "null"],
+            "items": {"type": ["object", "string", "number", "null"]},
+        },
         "locations": {
             "type": ["array", "null"],
             "items": {"type": ["object", "null"], "properties": {"id": {"type": ["integer"]}}},
@@ -212,12 +215,26 @@ def test_lists_of_objects_and_of_anything() -> None:
     row = record(
         {
             "tags": ["a", {"TagName": "b"}, None, 3],
-            "locations": [{"Id": "3", "ZipCode": "9"}, None, "x"],
+            "locations": [{"Id": "3", "ZipCode": "9"}, None],
         }
     )
 
     assert row["tags"] == ["a", {"tag_name": "b"}, None, 3]
-    assert row["locations"] == [{"zip_code": "9", "id": 3}, None, "x"]
+    assert row["locations"] == [{"zip_code": "9", "id": 3}, None]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"tags": ["a", True]},
+        {"tags": [["a"]]},
+        {"locations": [{"id": 3}, "x"]},
+        {"locations": [3]},
+        {"locations": [{"id": "L-6"}]},
+    ],
+)
+def test_a_list_with_an_odd_item_is_kept_aside_whole(odd: dict[str, object]) -> None:
+    assert filled(odd) == {"additional_properties": odd}
 
 
 def test_a_list_that_is_none_is_kept_aside() -> None:

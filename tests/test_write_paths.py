@@ -72,14 +72,14 @@ def test_flattening(sandbox: Sandbox, config: Config, *, nulls: bool) -> None:
     for stream, records in by_stream(lean).items():
         if records:
             schema = {"properties": properties(lean, stream)}
+            del schema["properties"]["additional_properties"]["properties"]
             flat = flatten_schema(copy.deepcopy(schema), max_level=2)
             expected = [
                 flatten_record(record, flattened_schema=flat, max_level=2) for record in records
             ]
             assert list(map(filled, full.records(stream))) == list(map(filled, expected))
             written = {name for record in full.records(stream) for name in record}
-            unannounced = written - set(properties(full, stream))
-            assert {name.partition("__")[0] for name in unannounced} <= {"additional_properties"}
+            assert written <= set(properties(full, stream))
 
 
 def filled(record: Json) -> Json:
@@ -93,6 +93,21 @@ def test_flattened_contacts_have_columns_of_their_own(config: Config) -> None:
     assert {"contact__name", "contact__phone", "contact__country_code__code"} <= set(
         run.records("swell_messages")[0]
     )
+
+
+def test_a_map_on_a_flattened_object_that_is_null(sandbox: Sandbox, config: Config) -> None:
+    sandbox.quirks = Quirks(swell_nulls=True)
+    country = "contact['country_code']['code'] if contact['country_code'] else None"
+    config |= {
+        "flattening_enabled": True,
+        "flattening_max_depth": 2,
+        "stream_maps": {"swell_messages": {"country": country}},
+    }
+
+    run = sync(config)
+
+    assert run.code == 0, run.log
+    assert any(record["country"] is None for record in run.records("swell_messages"))
 
 
 def test_a_map_on_a_deselected_stream(config: Config) -> None:
@@ -121,6 +136,39 @@ def test_a_map_that_fails_on_a_record(config: Config) -> None:
     assert run.code == 1
     assert run.errors[0].startswith("stream_maps fails on a record of sms_messages: ValueError.")
     assert "mistake" not in run.log
+
+
+def test_columns_that_the_catalog_lacks(config: Config) -> None:
+    catalog = discover(config)
+    for entry in catalog["streams"]:
+        columns = entry["schema"]["properties"]
+        columns.pop("name", None)
+        if "contact" in columns:
+            del columns["contact"]["properties"]["phone"]
+
+    run = sync(config, catalog=catalog)
+
+    assert run.code == 0
+    assert "The catalog has no contact.phone: not written." in run.log
+    assert all("name" not in record for record in run.records("sms_chats"))
+    for record in run.records("swell_messages"):
+        assert "phone" not in record["contact"]
+        assert "phone" not in (record["additional_properties"] or {}).get("contact", {})
+
+
+@pytest.mark.parametrize("given", [["id"], None])
+def test_keys_that_the_catalog_lacks(config: Config, given: list[str] | None) -> None:
+    catalog = discover(config)
+    for entry in catalog["streams"]:
+        del entry["key_properties"]
+        if given is None:
+            entry["metadata"] = []
+
+    run = sync(config, catalog=catalog)
+
+    keys = {message["stream"]: message["key_properties"] for message in run.of_type("SCHEMA")}
+    assert keys["sms_chats"] == ["id"]
+    assert keys["swell_message_counts"] == ["date", "location_id", "team_id"]
 
 
 def test_a_deselected_field(config: Config) -> None:
