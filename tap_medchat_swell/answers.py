@@ -320,6 +320,14 @@ def _without_surrogates(value: t.Any) -> t.Any:
     return value
 
 
+def names_error(document: t.Any) -> bool:
+    """Whether an object says of itself, under a 200, that it is an error."""
+    if not isinstance(document, dict):
+        return False
+    by_key = {key.lower(): value for key, value in document.items()}
+    return by_key.get("success") is False or any(map(by_key.get, ("error", "errors", "exception")))
+
+
 def _not_json(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None) -> Unusable:
     return wrong_shape(vendor, f"an answer that {what}", meant)
 

@@ -76,7 +76,8 @@ class Client:
     def fetch(self, ask: Ask, read: Callable[[t.Any], T]) -> T:
         """Ask until `read` accepts the document, within the retry budget.
 
-        `read` gets None for a 204 or an empty body that stays so.
+        `read` gets None for a 204 or an empty body that stays so. It may raise Unusable for a
+        document that is not believed at once, with what is `meant` where it stays so.
         Raises VendorError when no answer can be used, Cancelled when the client has been
         closed.
         """
@@ -87,6 +88,8 @@ class Client:
             try:
                 result = read(self._attempt(ask, failures))
             except Unusable as unusable:  # noqa: PERF203 - it is what the loop is for
+                if unusable.meant and failures[unusable.kind] >= self._brief_retries:
+                    return t.cast("T", unusable.meant())
                 # Its frames, and what it may mean, would keep the answer while we wait.
                 unusable.__traceback__ = unusable.meant = None
                 unusable.error.where = ask.label

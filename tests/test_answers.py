@@ -44,6 +44,8 @@ PASSING: list[Fault] = [
     Fault("truncated_json"),
     Fault("html"),
     Fault("status", status=200, body="null"),
+    Fault("status", status=200, body='{"data": [], "error": "Too many connections"}'),
+    Fault("status", status=200, body='{"data": [], "success": false}'),
     Fault("empty"),
     Fault("data_null"),
     Fault("wrong_envelope"),
@@ -89,6 +91,12 @@ LASTING: list[tuple[str, Fault, str]] = [
     ("/messages", Fault("data_null"), "Swell sent JSON without"),
     ("/messages", Fault("rows_not_objects"), "Swell sent JSON without"),
     ("/messages", Fault("wrong_types"), "Swell sent"),
+    (
+        "medchat",
+        Fault("status", status=200, body='{"value": [], "error": {"code": "x"}}'),
+        "MedChat sent an error in place of chats",
+    ),
+    ("/messages", Fault("status", status=200, body='{"data": [], "errors": ["x"]}'), "Swell sent"),
     ("any", Fault("deep_nesting"), "is nested too deeply"),
     ("any", Fault("slow", delay_ms=1300), "did not answer within read_timeout_seconds"),
     ("any", Fault("never_ending", delay_ms=20), "took too long halfway"),
@@ -127,6 +135,29 @@ def test_what_passes_is_asked_for_again(
     assert run.errors == []
     assert sandbox.faults.pending() == []
     assert_whole(run, sandbox)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"meta": {"total": 35}},
+        {"meta": {"last_page": 4}},
+        {"links": {"next": "https://example.com?page=2"}},
+    ],
+    ids=str,
+)
+def test_a_page_that_is_empty_by_accident_is_asked_for_again(
+    sandbox: Sandbox, quick: Config, more: Json
+) -> None:
+    body = json.dumps({"data": [], **more})
+    sandbox.faults.add(Fault("status", where="swell", status=200, body=body, after=1))
+
+    run = sync(quick, catalog=select(discover(quick), only("swell_messages")))
+
+    assert run.code == 0, run.log
+    assert sandbox.faults.pending() == []
+    assert "may be missing" not in run.log
+    assert_whole(run, sandbox, "swell_messages")
 
 
 def places() -> t.Iterator[tuple[str, Fault, str]]:

@@ -9,7 +9,7 @@ import pytest
 from support.pages import Page, advance
 
 from tap_medchat_swell.pagination import PageLinksPaginator
-from tap_medchat_swell.swell.readings import MAX_IN_VAIN, Readings, Trust
+from tap_medchat_swell.swell.readings import MAX_IN_VAIN, MOST_DISAGREEING, Readings, Trust
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,20 +105,37 @@ def test_without_a_total_one_reading_of_one_page_is_enough() -> None:
 
 
 @pytest.mark.parametrize(("total", "missing"), [(13, True), (9, False)])
-def test_a_total_that_lies_costs_one_more_reading_and_its_trust(
+def test_totals_that_lie_cost_one_more_reading_and_at_last_their_trust(
     total: int, *, missing: bool
 ) -> None:
     trust = Trust()
 
-    _, readings = read(steady, [total], trust)
-    _, later = read(steady, [total], trust)
+    readings = [read(steady, [total], trust)[1] for _ in range(5)]
 
-    assert (readings.count, later.count) == (2, 1)
-    assert (readings.some_missing, later.some_missing) == (missing, False)
+    assert [reading.count for reading in readings] == [2, 2, 2, 1, 1]
+    assert [reading.some_missing for reading in readings] == [missing] * 3 + [False] * 2
+
+
+def test_a_total_that_is_right_brings_trust_back() -> None:
+    trust = Trust(disagreed=MOST_DISAGREEING)
+
+    read(steady, [10], trust)
+
+    assert read(steady, [11], trust)[1].count == 2
+
+
+def test_no_messages_where_some_are_counted_are_never_believed_at_once() -> None:
+    trust = Trust(disagreed=MOST_DISAGREEING)
+
+    _, readings = read(list, [3], trust)
+
+    assert readings.count == 2
+    assert readings.some_missing
+    assert trust.disagreed == MOST_DISAGREEING
 
 
 def test_totals_that_change_meanwhile_need_another_reading() -> None:
-    trust = Trust(in_totals=False)
+    trust = Trust(disagreed=MOST_DISAGREEING)
 
     _, readings = read(steady, [11, 10], trust)
 

@@ -6,7 +6,7 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from tap_medchat_swell.answers import Vendor, wrong_shape
+from tap_medchat_swell.answers import Vendor, names_error, wrong_shape
 from tap_medchat_swell.client import Ask, Client
 from tap_medchat_swell.medchat.links import CutCollections
 from tap_medchat_swell.rows import Row, folded
@@ -62,6 +62,8 @@ def chat_rows(document: t.Any) -> list[Row]:
         raise wrong_shape(MEDCHAT, "JSON that is no list of chats")
     if not all(isinstance(row, dict) for row in rows):
         raise wrong_shape(MEDCHAT, "a list of something else than chats")
+    if not rows and names_error(document):
+        raise wrong_shape(MEDCHAT, "an error in place of chats")
     return rows
 
 

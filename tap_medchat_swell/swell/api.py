@@ -6,7 +6,7 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from tap_medchat_swell.answers import Vendor, wrong_shape
+from tap_medchat_swell.answers import Vendor, names_error, wrong_shape
 from tap_medchat_swell.client import Ask, Client
 from tap_medchat_swell.rows import KeyFinder, Misfit, Row, as_integer
 from tap_medchat_swell.stream import now
@@ -74,6 +74,8 @@ def message_page(document: t.Any) -> MessagePage:
     rows = document.get("data") if isinstance(document, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise wrong_shape(SWELL, "JSON without a list of messages under data")
+    if not rows and names_error(document):
+        raise wrong_shape(SWELL, "an error in place of messages")
     links, meta = document.get("links"), document.get("meta")
     return MessagePage(
         rows=rows,
@@ -83,6 +85,15 @@ def message_page(document: t.Any) -> MessagePage:
         total=_number(meta["total"]) if _has(meta, "total") else None,
         received=now(),
     )
+
+
+def believed_page(document: t.Any, number: int) -> MessagePage:
+    """The page of this number; one that is empty and says that it is not is asked for again."""
+    page = message_page(document)
+    has_more = page.has_next_link or (page.last_page or 0) > number
+    if not page.rows and (has_more or (number == 1 and page.total)):
+        raise wrong_shape(SWELL, "a page without messages that tells of some", lambda: page)
+    return page
 
 
 def _has(part: object, key: str) -> t.TypeGuard[dict[str, t.Any]]:

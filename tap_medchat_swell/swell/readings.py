@@ -9,6 +9,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.pagination import PageLinksPaginator
 
 MAX_READINGS = 50
+MOST_DISAGREEING = 3
 ENOUGH_ALIKE = 30  # messages that came in the same order again: no chance any more
 # Readings that bring nothing new. In an order that changes from page to page, each one
 # shows a given message with a probability of over 1 - 1/e.
@@ -19,8 +20,13 @@ MAX_IN_VAIN = 12
 class Trust:
     """What has been learnt of Swell; shared by all windows."""
 
-    in_totals: bool = True
+    disagreed: int = 0  # windows in a row whose total stayed another one than their rows
     alike: int = 0
+
+    @property
+    def in_totals(self) -> bool:
+        """Whether totals count what is asked for: one window's may be wrong, not each one's."""
+        return self.disagreed < MOST_DISAGREEING
 
     @property
     def in_order(self) -> bool:
@@ -67,7 +73,9 @@ class Readings:
         totals = pages.totals
         is_whole = pages.is_single or self._trust.in_order  # and may hold copies (W13)
         has_every_row = is_whole or len(self._ids) >= self._rows
-        adds_up = totals <= {len(self._ids), self._rows} or not self._trust.in_totals
+        agrees = totals <= {len(self._ids), self._rows}
+        is_void = not self._ids and any(totals)  # never believed at once
+        adds_up = agrees or not (self._trust.in_totals or is_void)
         # Without a total nothing tells of a row that slipped between two pages.
         is_sure = totals or pages.is_single or self._in_vain
         if has_every_row and adds_up and self._stayed and is_sure:
@@ -79,4 +87,5 @@ class Readings:
             self.over = True
             # With more than Swell counts, rows came and went meanwhile.
             self.some_missing = not totals or self._found < max(totals)
-            self._trust.in_totals &= not (has_every_row and self._stayed)
+        if self.over and has_every_row and self._stayed and totals and not is_void:
+            self._trust.disagreed = 0 if agrees else self._trust.disagreed + 1

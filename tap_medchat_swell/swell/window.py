@@ -12,7 +12,7 @@ from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeated
 from tap_medchat_swell.rows import KeyFinder
 from tap_medchat_swell.stream import now
-from tap_medchat_swell.swell.api import MessagePage, message_page
+from tap_medchat_swell.swell.api import MessagePage, believed_page
 from tap_medchat_swell.swell.readings import Readings
 from tap_medchat_swell.timestamps import parse_timestamp
 from tap_medchat_swell.windows import DayWindow
@@ -89,7 +89,8 @@ class PagedMessages(PagedReader[MessagePage]):
 
     def fetch(self, request: Request) -> MessagePage:
         """Get one page; runs in a worker."""
-        return self.client.fetch(request.ask, message_page)
+        number = request.token[1]
+        return self.client.fetch(request.ask, lambda document: believed_page(document, number))
 
     def accept(self, page: MessagePage) -> None:
         """Use the page that is due."""
