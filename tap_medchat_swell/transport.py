@@ -8,6 +8,9 @@ re-encode the query, none of which these APIs want.
 from __future__ import annotations
 
 import contextlib
+import functools
+import http.client
+import io
 import ssl
 import threading
 import time
@@ -80,6 +83,36 @@ class Answer:
     body: bytes
 
 
+class Deadline(io.RawIOBase):
+    """What a connection brings, up to a deadline: a time-out alone bounds no trickle."""
+
+    def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
+        self._raw = raw
+        self._end = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """It is for reading."""
+        return True
+
+    def readinto(self, buffer: t.Any) -> int | None:
+        """Read what there is; raises TimeoutError after the deadline."""
+        if time.monotonic() > self._end:
+            raise TimeoutError
+        return t.cast("t.Any", self._raw).readinto(buffer)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close the connection's own stream, too."""
+        self._raw.close()
+        super().close()
+
+
+def _response_within(seconds: float, *args: t.Any, **kwargs: t.Any) -> http.client.HTTPResponse:
+    """A response that takes no longer, from its first byte to its last."""
+    response = http.client.HTTPResponse(*args, **kwargs)
+    response.fp = io.BufferedReader(Deadline(response.fp.detach(), seconds))
+    return response
+
+
 class OneHostAdapter(requests.adapters.HTTPAdapter):
     """Sends all requests to one host, in one way.
 
@@ -88,6 +121,10 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
     """
 
     _pool: t.Any = None
+
+    def __init__(self, answer_seconds: float, connections: int) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=connections)
+        self._response_class = functools.partial(_response_within, answer_seconds)
 
     def get_connection_with_tls_context(
         self,
@@ -98,8 +135,10 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
     ) -> t.Any:
         """The connections to the host, which from the first on verify its certificate."""
         if self._pool is None:
-            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            pool: t.Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
             super().cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call]
+            bounded = {"response_class": self._response_class}
+            pool.ConnectionCls = type("Connection", (pool.ConnectionCls,), bounded)
             self._pool = pool
         return self._pool
 
@@ -131,7 +170,9 @@ class Transport:
                 **headers,
             }
         )
-        self._adapter = OneHostAdapter(pool_connections=1, pool_maxsize=options.max_concurrency)
+        self._adapter = OneHostAdapter(
+            ANSWER_TIMEOUTS * options.read_timeout_seconds, options.max_concurrency
+        )
         self._environment: dict[str, t.Any] | None = None
         self._one_large = threading.Lock()
 
@@ -171,7 +212,6 @@ class Transport:
         return Unusable(action, VendorError(sentence.format(vendor=name, prefix=name.lower())))
 
     def _body(self, response: urllib3.HTTPResponse, stack: contextlib.ExitStack) -> bytes:
-        deadline = time.monotonic() + ANSWER_TIMEOUTS * self._options.read_timeout_seconds
         chunks: list[bytes] = []
         size = 0
         try:
@@ -181,7 +221,7 @@ class Transport:
                     stack.enter_context(self._one_large)
                 chunks.append(chunk)
                 size += len(chunk)
-                self._check_bounds(size, deadline)
+                self._check_size(size)
         except NETWORK_ERRORS as error:
             response.close()
             raise self._broken_off(error) from None
@@ -191,7 +231,7 @@ class Transport:
         response.release_conn()
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _check_bounds(self, size: int, deadline: float) -> None:
+    def _check_size(self, size: int) -> None:
         if size > self._options.max_response_mb << 20:
             sentence = (
                 f"{self._vendor.name} sent an answer of over "
@@ -199,8 +239,6 @@ class Transport:
                 "max_response_mb."
             )
             raise Unusable(Action.FAIL, PageTooLarge(sentence))
-        if time.monotonic() > deadline:
-            raise requests.exceptions.ReadTimeout
 
     def _broken_off(self, error: Exception) -> Unusable:
         timed_out = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)

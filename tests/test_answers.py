@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import threading
 import time
 import typing as t
 from email.utils import formatdate as date
@@ -25,6 +27,7 @@ if t.TYPE_CHECKING:
     from support.tap_process import Json, Run
 
 Config = dict[str, t.Any]
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OF_MEDCHAT = ("sms_chats", "sms_messages")
 STREAMS_OF = {"medchat": OF_MEDCHAT, "swell": SWELL_STREAMS}
 OTHER = {"medchat": "swell", "swell": "medchat"}
@@ -501,6 +504,33 @@ class TestUnreachable:
 
         assert run.code == 1
         assert "within connect_timeout_seconds" in run.errors[0]
+
+    @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", HEAD + b"5;"])
+    def test_an_answer_that_trickles(self, quick: Config, begin: bytes) -> None:
+        """Each byte comes in time, and there is no end of them."""
+        quick |= {"medchat_org_id": "", "medchat_access_token": "", "max_retries": 0}
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            quick["swell_api_url"] = f"http://127.0.0.1:{server.getsockname()[1]}"
+            threading.Thread(target=trickle, args=(server, begin), daemon=True).start()
+
+            run = sync(quick)
+
+        assert run.code == 1
+        assert "did not answer within read_timeout" in run.log or "took too long" in run.log
+
+
+def trickle(server: socket.socket, begin: bytes) -> None:
+    """Send every connection a byte now and then, for ever."""
+    connections: list[socket.socket] = []
+    server.settimeout(0.2)
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        while server.fileno() >= 0:
+            with contextlib.suppress(TimeoutError):
+                connection, _ = server.accept()
+                connections.append(stack.enter_context(connection))
+                connection.sendall(begin)
+            for connection in connections:
+                connection.sendall(b"a")
 
 
 def test_actions() -> None:
