@@ -62,8 +62,9 @@ class Redactor:
         self._values.update(_at_least(SHORTEST, values))
         self._pattern = _any_of(self._values)
         self._in_records = _any_of(self._sent)
-        forms = {form for value in self._sent for form in _forms(value)}
-        self._in_lines = [msgspec.json.encode(form)[1:-1] for form in forms]
+        forms = {msgspec.json.encode(form)[1:-1] for value in self._sent for form in _forms(value)}
+        # What holds another one needs no search of its own.
+        self._in_lines = [f for f in forms if not any(o in f for o in forms if o != f)]
 
     def text(self, text: str) -> str:
         """The text without any protected value."""

@@ -222,9 +222,7 @@ class TapMedchatSwell(Tap):
     ) -> bool:
         """Try streams; final in the SDK, as `sync_all` is."""
         super().run_sync_dry_run(dry_run_record_limit, streams)
-        self.message_writer.flush()
-        if self.failures:
-            raise SyncFailed(self.failures)
+        self._end()
         return True
 
     def sync_all(self) -> None:  # type: ignore[misc]
@@ -235,6 +233,9 @@ class TapMedchatSwell(Tap):
         """
         self._tell_what_is_left_out()
         super().sync_all()
+        self._end()
+
+    def _end(self) -> None:
         self.message_writer.flush()
         if self.failures:
             raise SyncFailed(self.failures)
