@@ -325,7 +325,7 @@ def names_error(document: t.Any) -> bool:
     if not isinstance(document, dict):
         return False
     by_key = {key.lower(): value for key, value in document.items()}
-    return by_key.get("success") is False or any(map(by_key.get, ("error", "errors", "exception")))
+    return by_key.get("success") is False or any(map(by_key.get, ("error", "errors")))
 
 
 def _not_json(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None) -> Unusable:

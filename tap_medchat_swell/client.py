@@ -173,7 +173,8 @@ class Client:
 
 def _stops_all(unusable: Unusable) -> bool:
     """Whether it tells of the vendor's limits, which hold for all requests."""
-    return unusable.action is Action.WAIT or unusable.wait is not None
+    may_pass = unusable.action is not Action.FAIL
+    return unusable.action is Action.WAIT or (may_pass and unusable.wait is not None)
 
 
 def _pauses() -> t.Iterator[float]:

@@ -100,7 +100,8 @@ class Gate:
         """A request is done; `headers` are its answer's, with lower-case names."""
         with self._changed:
             self._in_flight -= 1
-            if headers is not None:
+            # While nobody is admitted, answers tell of what is over, refusals among them.
+            if headers is not None and self._clock() >= self._not_before:
                 self._learn(headers)
                 self._widen()
             self._changed.notify_all()
@@ -111,7 +112,7 @@ class Gate:
         self._width = min(self._full_width, self._width + 1 / (patience * self._width))
 
     def _narrow(self) -> None:
-        if self._remaining is None:  # else it is known what was overdrawn
+        if self._remaining is None:  # else it was a number per minute that was overdrawn
             self._unrefused = max(1.0, self._in_flight - 1.0)
             self._patience = min(2 * self._patience, MOST_PATIENCE)
         self._width = max(1.0, self._width / 2)
@@ -133,8 +134,8 @@ class Gate:
     def hold(self, seconds: float) -> None:
         """A 429 or Retry-After came: admit nobody for so long, then fewer at a time.
 
-        To be called before the refused request leaves. What else is refused while nobody
-        is admitted was under way already, and is no new sign.
+        To be called before the refused request leaves; once more only prolongs it. What else
+        is refused while nobody is admitted was under way already, and is no new sign.
         """
         with self._changed:
             now = self._clock()

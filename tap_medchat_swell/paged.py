@@ -58,7 +58,9 @@ class PagedReader(WindowReader[PageT]):
             return []
         likely = 1 if self._is_crowded else self.pages_ahead()
         ahead = self.paginator.ahead(int(min(likely, room + len(self._asked))))
-        end = min(self._refused, default=math.inf)  # whatever lies behind may be refused, too
+        # What lies behind a refused page may be refused, too.
+        due = self.paginator.current_value
+        end = min((page for page in self._refused if page > due), default=math.inf)
         pages = [page for page in ahead if page not in self._asked and page < end][:room]
         self._asked.update(pages)
         return [Request(self, self.ask(page), (self._reading, page)) for page in pages]

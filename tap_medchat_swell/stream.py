@@ -26,7 +26,7 @@ from tap_medchat_swell.redaction import explain
 from tap_medchat_swell.rows import EXTRAS, Row, RowType
 
 if t.TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.metrics import Counter
@@ -91,6 +91,10 @@ class WindowedStream(Stream, ABC):
             self.primary_keys = keys
         given = entry.schema.to_dict()
         lacking = list(_lacking(given, self.schema)) if given.get("properties") else []
+        keys_lacking = {path[1] for path in lacking} & {*self.primary_keys}
+        if keys_lacking:
+            msg = f"The catalog has no {min(keys_lacking)} of {self.name}: write it anew."
+            raise TapError(msg)
         for path in lacking:
             entry.metadata[path] = Metadata(selected=False)
         if lacking:
@@ -172,11 +176,18 @@ class WindowedStream(Stream, ABC):
             msg = f"stream_maps fails on a record of {self.name}: {_map_mistake(error)}"
             raise TapError(msg) from None
 
+    @cached_property
+    def _announced(self) -> dict[str, Container[str]]:
+        """Per name that a stream map gives this stream, the columns of its SCHEMA."""
+        return {
+            stream_map.stream_alias: stream_map.transformed_schema["properties"]
+            for stream_map in self.stream_maps
+        }
+
     def _generate_record_messages(self, record: Row) -> Generator[RecordMessage, None, None]:
         """The SDK's, without nulls that no column is announced for: flattened objects."""
-        schemas = {a_map.stream_alias: a_map.transformed_schema for a_map in self.stream_maps}
         for message in super()._generate_record_messages(record):
-            columns = schemas[message.stream]["properties"]
+            columns = self._announced[message.stream]
             message.record = {
                 name: value
                 for name, value in message.record.items()

@@ -65,7 +65,7 @@ def _names_of(catalog: dict[str, t.Any]) -> set[str]:
 
 def _hide_unknown_names(schema: dict[str, t.Any]) -> None:
     """Have objects without known names flattened to JSON text, not to columns by chance."""
-    for definition in schema["properties"].values():
+    for definition in schema.get("properties", {}).values():
         if definition.get("properties") == {}:
             del definition["properties"]
 
@@ -210,7 +210,7 @@ class TapMedchatSwell(Tap):
     # Running
 
     def run_connection_test(self) -> bool:  # type: ignore[misc]
-        """Try the selected streams of both vendors; raises SyncFailed if one cannot be read.
+        """Try what is selected, of both vendors; raises SyncFailed if a stream cannot be read.
 
         Final in the SDK, which tries all streams, also those that need scopes of their own.
         """

@@ -124,7 +124,7 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
 
     def __init__(self, answer_seconds: float, connections: int) -> None:
         super().__init__(pool_connections=1, pool_maxsize=connections)
-        self._response_class = functools.partial(_response_within, answer_seconds)
+        self._response_class = staticmethod(functools.partial(_response_within, answer_seconds))
 
     def get_connection_with_tls_context(
         self,

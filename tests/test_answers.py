@@ -19,8 +19,9 @@ from tap_runs import SWELL_STREAMS, assert_whole, discover, only, select, sync
 from tap_medchat_swell import answers, transport
 from tap_medchat_swell.answers import MAX_WAIT, Action, Unusable, asked_wait, check_status
 from tap_medchat_swell.errors import PageTooLarge, VendorError
+from tap_medchat_swell.gate import Gate
 from tap_medchat_swell.medchat.api import MEDCHAT
-from tap_medchat_swell.swell.api import SWELL
+from tap_medchat_swell.swell.api import SWELL, full_page
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
@@ -243,7 +244,55 @@ def test_odd_text_of_the_vendor_itself_is_read(sandbox: Sandbox, quick: Config) 
     assert "�" in run.stdout.decode()
 
 
+@pytest.mark.parametrize(
+    ("number", "hints", "believed"),
+    [
+        (1, {"meta": {"total": 3}}, False),
+        (2, {"meta": {"total": 3}}, True),
+        (1, {"meta": {"total": 0, "last_page": 1}, "links": {"next": None}}, True),
+        (2, {"meta": {"last_page": 3}}, False),
+        (3, {"meta": {"last_page": 3}}, True),
+        (3, {"links": {"next": "x"}}, False),
+        (1, {}, True),
+    ],
+)
+def test_which_empty_pages_are_believed(number: int, hints: Json, *, believed: bool) -> None:
+    document = {"data": [], **hints}
+    if believed:
+        assert full_page(document, number).rows == []
+        return
+    with pytest.raises(Unusable) as caught:
+        full_page(document, number)
+    assert caught.value.meant is not None
+    assert caught.value.meant().rows == []
+
+
 class TestWaits:
+    def test_nobody_slips_in_behind_a_refused_request(
+        self, sandbox: Sandbox, quick: Config, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        quick["max_concurrency"] = 1
+        sandbox.faults.add(Fault("rate_limited", where="swell", retry_after=0.3))
+        waits, leave = [], Gate.leave
+
+        def noted(gate: Gate, headers: t.Any = None) -> None:
+            waits.append(gate._wait() or 0)
+            leave(gate, headers)
+
+        monkeypatch.setattr(Gate, "leave", noted)
+
+        assert sync(quick).code == 0
+        assert max(waits) > 0.2
+
+    def test_a_final_refusal_holds_nobody_up(self, sandbox: Sandbox, quick: Config) -> None:
+        sandbox.faults.add(Fault("status", where="swell", status=422, retry_after=30))
+        began = time.monotonic()
+
+        run = sync(quick)
+
+        assert run.records("swell_messages")
+        assert time.monotonic() - began < 20
+
     @pytest.mark.parametrize("form", ["seconds", "date", "reset"])
     def test_waits_that_are_asked_for_are_kept(
         self, sandbox: Sandbox, quick: Config, form: t.Any

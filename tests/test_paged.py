@@ -126,6 +126,17 @@ def test_nothing_is_asked_behind_a_refused_page() -> None:
     assert reader.wanted(9) == []
 
 
+def test_a_refused_page_that_nobody_needs_any_more_bounds_nothing() -> None:
+    reader = Numbers()
+    answer(reader, *reader.wanted(9))
+    due, ahead, *_ = reader.wanted(2)
+    reader.refused(ahead, refusal(400))
+
+    reader.take(due, Page([1, 2, 3]))  # of another length, so that offset is never due
+
+    assert reader.wanted(9)
+
+
 def test_refused_credentials_end_the_reading_at_once() -> None:
     reader = Numbers()
     answer(reader, *reader.wanted(9))

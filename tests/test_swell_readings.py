@@ -134,6 +134,14 @@ def test_no_messages_where_some_are_counted_are_never_believed_at_once() -> None
     assert trust.disagreed == MOST_DISAGREEING
 
 
+def test_no_messages_are_believed_where_pages_are_empty_again_and_again() -> None:
+    trust = Trust(disagreed=MOST_DISAGREEING, hollow=MOST_DISAGREEING)
+
+    _, readings = read(list, [3], trust)
+
+    assert readings.count == 1
+
+
 def test_totals_that_change_meanwhile_need_another_reading() -> None:
     trust = Trust(disagreed=MOST_DISAGREEING)
 

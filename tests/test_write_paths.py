@@ -156,6 +156,26 @@ def test_columns_that_the_catalog_lacks(config: Config) -> None:
         assert "phone" not in (record["additional_properties"] or {}).get("contact", {})
 
 
+def test_a_catalog_that_lacks_a_key(config: Config) -> None:
+    catalog = discover(config)
+    for entry in catalog["streams"]:
+        entry["schema"]["properties"].pop("id", None)
+
+    run = sync(config, catalog=catalog)
+
+    assert run.code == 1
+    assert run.errors == ["The catalog has no id of sms_chats: write it anew."]
+
+
+def test_flattening_beside_a_stream_of_another_tap(config: Config) -> None:
+    catalog = discover(config)
+    catalog["streams"].append({"tap_stream_id": "another", "schema": {}, "metadata": []})
+
+    run = sync({**config, "flattening_enabled": True, "flattening_max_depth": 1}, catalog=catalog)
+
+    assert run.code == 0
+
+
 @pytest.mark.parametrize("given", [["id"], None])
 def test_keys_that_the_catalog_lacks(config: Config, given: list[str] | None) -> None:
     catalog = discover(config)

@@ -68,6 +68,11 @@ class MessagePage:
     total: int | None
     received: datetime
 
+    def tells_more(self, number: int) -> bool:
+        """Whether there must be messages on it or behind it, if it has this number."""
+        has_more = self.has_next_link or (self.last_page or 0) > number
+        return bool(has_more or (number == 1 and self.total))
+
 
 def message_page(document: t.Any) -> MessagePage:
     """The page in a document; raises Unusable unless it has a list of messages."""
@@ -87,11 +92,10 @@ def message_page(document: t.Any) -> MessagePage:
     )
 
 
-def believed_page(document: t.Any, number: int) -> MessagePage:
-    """The page of this number; one that is empty and says that it is not is asked for again."""
+def full_page(document: t.Any, number: int) -> MessagePage:
+    """The page of this number; an empty one that tells of messages is not believed at once."""
     page = message_page(document)
-    has_more = page.has_next_link or (page.last_page or 0) > number
-    if not page.rows and (has_more or (number == 1 and page.total)):
+    if not page.rows and page.tells_more(number):
         raise wrong_shape(SWELL, "a page without messages that tells of some", lambda: page)
     return page
 

@@ -21,12 +21,18 @@ class Trust:
     """What has been learnt of Swell; shared by all windows."""
 
     disagreed: int = 0  # windows in a row whose total stayed another one than their rows
+    hollow: int = 0  # empty pages in a row that stayed so, though they tell of messages
     alike: int = 0
 
     @property
     def in_totals(self) -> bool:
         """Whether totals count what is asked for: one window's may be wrong, not each one's."""
         return self.disagreed < MOST_DISAGREEING
+
+    @property
+    def in_hints(self) -> bool:
+        """Whether a page is likely to be empty by accident, where it tells of messages."""
+        return self.hollow < MOST_DISAGREEING
 
     @property
     def in_order(self) -> bool:
@@ -74,7 +80,7 @@ class Readings:
         is_whole = pages.is_single or self._trust.in_order  # and may hold copies (W13)
         has_every_row = is_whole or len(self._ids) >= self._rows
         agrees = totals <= {len(self._ids), self._rows}
-        is_void = not self._ids and any(totals)  # never believed at once
+        is_void = not self._ids and any(totals) and self._trust.in_hints
         adds_up = agrees or not (self._trust.in_totals or is_void)
         # Without a total nothing tells of a row that slipped between two pages.
         is_sure = totals or pages.is_single or self._in_vain

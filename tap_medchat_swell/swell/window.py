@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import typing as t
@@ -12,7 +13,7 @@ from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeated
 from tap_medchat_swell.rows import KeyFinder
 from tap_medchat_swell.stream import now
-from tap_medchat_swell.swell.api import MessagePage, believed_page
+from tap_medchat_swell.swell.api import MessagePage, full_page, message_page
 from tap_medchat_swell.swell.readings import Readings
 from tap_medchat_swell.timestamps import parse_timestamp
 from tap_medchat_swell.windows import DayWindow
@@ -59,6 +60,7 @@ class PagedMessages(PagedReader[MessagePage]):
         self._rows: dict[int, Row] = {}
         self._items: dict[int, Item] = {}
         self.received: datetime | None = None
+        self._trust = trust
         self._readings = Readings(trust)
         self._log = logging.getLogger("tap-medchat-swell.swell_messages")
         self._packed_bytes = 0
@@ -89,12 +91,17 @@ class PagedMessages(PagedReader[MessagePage]):
 
     def fetch(self, request: Request) -> MessagePage:
         """Get one page; runs in a worker."""
-        number = request.token[1]
-        return self.client.fetch(request.ask, lambda document: believed_page(document, number))
+        read = message_page
+        if self._trust.in_hints:
+            read = functools.partial(full_page, number=request.token[1])
+        return self.client.fetch(request.ask, read)
 
     def accept(self, page: MessagePage) -> None:
         """Use the page that is due."""
         self.check(page.rows)
+        if not page.rows:
+            is_hollow = page.tells_more(self.paginator.current_value)
+            self._trust.hollow = self._trust.hollow + 1 if is_hollow else 0
         try:
             self.paginator.advance(page)  # type: ignore[arg-type]
         except PageRepeated:
