@@ -10,6 +10,7 @@ parts, is bookmarked, its end is looked at by a filter of its own: see `WindowEn
 
 from __future__ import annotations
 
+import itertools
 import math
 import typing as t
 from bisect import bisect_left, bisect_right
@@ -100,7 +101,9 @@ class ChatWindow(ChatReader):
         self._expected = expected or Expected()
         self._have_moved = have_moved
         self._closed = self._begin = to_epoch(window.start)
-        self._read = self._read_before = self._undated = 0
+        self._read = self._read_before = 0
+        self._undated: set[str] = set()
+        self._has_forgotten = self._may_repeat = False
         self._last: str | None = None
         self._last_added: str | None = None
         first = source.window_pages if self._expected.rows else FIRST_WINDOW
@@ -168,7 +171,11 @@ class ChatWindow(ChatReader):
         except PagingError as error:
             self._mend(error)
             return
-        self._undated += seconds[fresh].count(None)
+        self._undated.update(
+            chat
+            for chat, second in zip(page.ids[fresh], seconds[fresh], strict=True)
+            if second is None
+        )
         self._take(page.rows[fresh], created[fresh])
         if self._is_ordered:
             self._close_parts()
@@ -196,9 +203,11 @@ class ChatWindow(ChatReader):
         self._created += created
         self._pace.note(created)
         ordered = sorted(self._created)
-        if self._created != ordered or (ordered and ordered[0] < self._closed):
+        is_late = bool(ordered) and ordered[0] < self._closed
+        if is_late or self._created != ordered:
             self._is_ordered = False
             self._have_moved = True
+        self._may_repeat |= is_late and self._has_forgotten
 
     # Handing on
 
@@ -206,7 +215,9 @@ class ChatWindow(ChatReader):
         while (end := self._due()) is not None:
             self._close(end)
             # Memory: what is older than its neighbours gives itself away.
-            self.paginator.forget(but=map(self.source.identify, self._waiting))
+            waiting = map(self.source.identify, self._waiting)
+            self.paginator.forget(but=itertools.chain(waiting, self._undated))
+            self._has_forgotten = True
         if self._created:
             self._add(bisect_left(self._created, self._created[-1]))
 
@@ -256,7 +267,10 @@ class ChatWindow(ChatReader):
         window = Window(from_epoch(self._begin), from_epoch(self._closed))
         read = self._read - self._read_before
         if self._have_moved:  # then nobody knows where chats without a time belong
-            read = max(0, read - self._undated)
+            read = max(0, read - len(self._undated))
+        if self._may_repeat:  # then a chat that came twice stands for one that did not
+            read = 0
+            self._may_repeat = False
         self.results.append(WindowEnd(self.api, self.source, window, read, self._last))
         self._begin, self._read_before = self._closed, self._read
         self._window_pages = min(2 * self._window_pages, self.source.window_pages)
