@@ -8,6 +8,7 @@ exit code, and it can be killed.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import itertools
 import json
@@ -59,6 +60,8 @@ def become(job: Job) -> None:
     """Make this process the one that the job asks for."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Past the tap's own end, a signal would kill the interpreter while it takes itself down.
+    atexit.register(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["env"])
