@@ -88,8 +88,8 @@ class Client:
             try:
                 result = read(self._attempt(ask, failures))
             except Unusable as unusable:  # noqa: PERF203 - it is what the loop is for
-                if unusable.meant and failures[unusable.kind] >= self._brief_retries:
-                    return t.cast("T", unusable.meant())
+                if meant := self._meant(unusable, failures):
+                    return t.cast("T", meant())
                 # Its frames, and what it may mean, would keep the answer while we wait.
                 unusable.__traceback__ = unusable.meant = None
                 unusable.error.where = ask.label
@@ -166,9 +166,14 @@ class Client:
         try:
             return decode_json(self.vendor, answer.body)
         except Unusable as unusable:
-            if unusable.meant is None or failures[unusable.kind] < self._brief_retries:
+            meant = self._meant(unusable, failures)
+            if meant is None:
                 raise
-            return unusable.meant()
+            return meant()
+
+    def _meant(self, unusable: Unusable, failures: Counter[str]) -> Callable[[], t.Any] | None:
+        """What it means, once it has come too often to be an accident."""
+        return unusable.meant if failures[unusable.kind] >= self._brief_retries else None
 
 
 def _stops_all(unusable: Unusable) -> bool:

@@ -186,13 +186,15 @@ class WindowedStream(Stream, ABC):
 
     def _generate_record_messages(self, record: Row) -> Generator[RecordMessage, None, None]:
         """The SDK's, without nulls that no column is announced for: flattened objects."""
+        is_flat = self.stream_maps[0].flattening_enabled
         for message in super()._generate_record_messages(record):
-            columns = self._announced[message.stream]
-            message.record = {
-                name: value
-                for name, value in message.record.items()
-                if value is not None or name in columns
-            }
+            if is_flat:
+                columns = self._announced[message.stream]
+                message.record = {
+                    name: value
+                    for name, value in message.record.items()
+                    if value is not None or name in columns
+                }
             yield message
 
     def _write_encoded(self, items: list[bytes], extracted: datetime) -> None:
