@@ -122,8 +122,8 @@ MUTANTS = (
     Mutant(
         "empty_answer_is_no_chats",
         "client.py",
-        "if unusable.meant is None or failures[unusable.kind] < self._brief_retries:",
-        "if unusable.meant is None:",
+        "return unusable.meant if failures[unusable.kind] >= self._brief_retries else None",
+        "return unusable.meant",
     ),
     Mutant(
         "state_before_its_records",
