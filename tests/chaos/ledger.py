@@ -237,7 +237,10 @@ class View:
         totals = Counter(
             (row.created.astimezone(place).date().isoformat(), row.message_type) for row in messages
         )
-        days = (utc_now().date() - self._start.date()).days + 1
+        today = utc_now().date()
+        if self._quirks.swell_tomorrow_refused:
+            today = min(today, utc_now().astimezone(place).date())
+        days = (today - self._start.date()).days + 1
         dates = [(self._start.date() + number * DAY).isoformat() for number in range(days)]
         return {
             (day,): {"received": totals[day, "from"], "sent": totals[day, "to"]} for day in dates
