@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import time
@@ -19,7 +18,7 @@ from tap_medchat_swell.answers import (
     check_status,
     decode_json,
 )
-from tap_medchat_swell.errors import Cancelled, VendorError
+from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.transport import Transport
 
 if t.TYPE_CHECKING:
@@ -61,7 +60,6 @@ class Client:
         self._secret_query = secret_query
         self._gate = gate
         self._closed = False
-        gate.reopen()
         self._transport = Transport(vendor, options, headers)
         self._log = logging.getLogger(f"tap-medchat-swell.{vendor.name.lower()}")
         self.requests_sent = 0
@@ -70,7 +68,7 @@ class Client:
     def close(self) -> None:
         """Cancel what waits and drop idle connections."""
         self._closed = True
-        self._gate.close()
+        self._gate.wake()
         self._transport.close()
 
     def fetch(self, ask: Ask, read: Callable[[t.Any], T]) -> T:
@@ -84,7 +82,7 @@ class Client:
         started = time.monotonic()
         pauses = _pauses()
         failures = Counter[str]()
-        for attempt in itertools.count(1):
+        while True:
             try:
                 result = read(self._attempt(ask, failures))
             except Unusable as unusable:  # noqa: PERF203 - it is what the loop is for
@@ -96,18 +94,17 @@ class Client:
                 self._count(unusable, failures)
                 pause = unusable.wait or next(pauses)
                 if time.monotonic() - started + pause > self._options.retry_seconds:
-                    raise self._gave_up(unusable, ask, attempt) from None
+                    raise self._gave_up(unusable, ask, failures.total()) from None
                 self._log.info(
                     "%s Again in %.1f s (try %d).",
                     unusable.error,
                     pause,
-                    attempt + 1,
+                    failures.total() + 1,
                 )
                 self._sleep(unusable, pause)
             else:
                 self._is_proven = True
                 return result
-        raise AssertionError  # the count never ends
 
     def _count(self, unusable: Unusable, failures: Counter[str]) -> None:
         """Count a failure; raises what ends the tries.
@@ -143,10 +140,8 @@ class Client:
 
     def _attempt(self, ask: Ask, failures: Counter[str]) -> t.Any:
         headers = None
-        self._gate.enter()
+        self._gate.enter(lambda: self._closed)
         try:
-            if self._closed:  # while it waited, the next stream has reopened the gate
-                raise Cancelled
             self.requests_sent += 1
             with self._transport.get(ask.url + self._secret_query) as answer:
                 headers = answer.headers

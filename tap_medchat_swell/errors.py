@@ -1,7 +1,6 @@
 """Every failure that this tap names itself.
 
 TapError                 its text is one sentence, free of secrets and patient data
-├── StateError           the state that was passed in cannot be used
 ├── SyncFailed           at least one stream failed; raised when all have run
 └── VendorError          an answer that cannot be used, after the retries it deserved
     └── PageTooLarge     MedChat refused `$top`, or a page is over the size limit (M3)
@@ -20,10 +19,6 @@ if t.TYPE_CHECKING:
 
 class TapError(Exception):
     """A failure whose text may be shown as it is: no secret, no patient data."""
-
-
-class StateError(TapError):
-    """The state that was passed in cannot be used."""
 
 
 class SyncFailed(TapError):

@@ -43,13 +43,12 @@ class Gate:
         self._remaining: int | None = None
         self._period_start: float | None = None
         self._period: float | None = None
-        self._closed = False
 
-    def enter(self) -> None:
-        """Wait for admission; raises Cancelled when the gate is closed."""
+    def enter(self, is_closed: Callable[[], bool]) -> None:
+        """Wait for admission; raises Cancelled when the client is closed: see `wake`."""
         with self._changed:
             while True:
-                if self._closed:
+                if is_closed():
                     raise Cancelled
                 wait = self._wait()
                 if wait is not None and wait <= 0:
@@ -96,8 +95,8 @@ class Gate:
             return 0.0
         return self._starts[0] + MINUTE - now
 
-    def leave(self, headers: Mapping[str, str] | None = None) -> None:
-        """A request is done; `headers` are its answer's, with lower-case names."""
+    def leave(self, headers: Mapping[str, str] | None) -> None:
+        """A request is done; `headers` are its answer's, in lower case; None: none came."""
         with self._changed:
             self._in_flight -= 1
             # While nobody is admitted, answers tell of what is over, refusals among them.
@@ -148,13 +147,7 @@ class Gate:
             self._remaining = self._period_start = None
             self._changed.notify_all()
 
-    def reopen(self) -> None:
-        """Admit again after `close`, with all that was learned."""
+    def wake(self) -> None:
+        """Have whoever waits see that its client has been closed."""
         with self._changed:
-            self._closed = False
-
-    def close(self) -> None:
-        """Admit nobody any more: whoever waits gets Cancelled."""
-        with self._changed:
-            self._closed = True
             self._changed.notify_all()

@@ -68,9 +68,10 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
         """Forget the ids of rows that can be told from later ones otherwise."""
         self._seen = set(but)
 
-    def new_rows(self, page: Ids) -> slice:
+    @property
+    def new_rows(self) -> slice:
         """Which rows of the page at the current offset have not been there before."""
-        return slice(self._shared if page.ids else 0, None)
+        return slice(self._shared, None)
 
     def ahead(self, limit: int) -> list[int]:
         """The current offset, and those after it if pages stay as long as they are."""

@@ -6,11 +6,11 @@ import ipaddress
 import re
 import typing as t
 import zoneinfo
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, timedelta
 from urllib.parse import urlsplit
 
 from tap_medchat_swell.settings import CREDENTIALS, SETTINGS, as_ids, is_blank
-from tap_medchat_swell.timestamps import named_zone, parse_timestamp
+from tap_medchat_swell.timestamps import named_zone, now, parse_timestamp
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -135,15 +135,11 @@ def _companion_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
 
 
 def _date_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
-    start = _instant(config.get("start_date"))
-    end = _instant(config.get("end_date"))
+    start = parse_timestamp(config.get("start_date"))
+    end = parse_timestamp(config.get("end_date"))
     if start and end and end <= start:
         yield "end_date must be after start_date."
     if start and start.date() < date(1990, 1, 1):
         yield "start_date must not be before 1990-01-01."
-    if end and end > datetime.now(timezone.utc) + timedelta(days=36500):
+    if end and end > now() + timedelta(days=36500):
         yield "end_date must not be more than a hundred years away."
-
-
-def _instant(value: t.Any) -> datetime | None:
-    return parse_timestamp(value) if isinstance(value, str) else None

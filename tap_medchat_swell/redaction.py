@@ -158,8 +158,7 @@ def install() -> None:
         sys.stdout = t.cast("t.TextIO", RedactedStream(sys.stdout))
         errors = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         sys.stderr = t.cast("t.TextIO", RedactedStream(errors))
-    if logging.getLogRecordFactory() is logging.LogRecord:
-        logging.setLogRecordFactory(_redacted_record)
+    logging.setLogRecordFactory(_redacted_record)
 
 
 def _environment_secrets() -> set[str]:

@@ -21,10 +21,11 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
 Row = dict[str, t.Any]
+T = t.TypeVar("T")
 EXTRAS = "additional_properties"
 MAX_FIELDS = 2000
 MAX_DEPTH = 64
-MAX_PLANS = 500
+MAX_SHAPES = 500
 INT64 = 1 << 63
 PLAIN = frozenset({str, int, bool})
 JSON_TYPES: dict[str, tuple[type, ...]] = {
@@ -33,6 +34,21 @@ JSON_TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "null": (type(None),),
 }
+
+
+class PerShape(dict[tuple[str, ...], T]):
+    """What is worked out once per shape of rows, their keys in order; raises Oversized."""
+
+    def __init__(self, work_out: Callable[[tuple[str, ...]], T]) -> None:
+        self._work_out = work_out
+
+    def __missing__(self, shape: tuple[str, ...]) -> T:
+        if len(shape) > MAX_FIELDS:
+            raise Oversized  # and nothing of its size is remembered
+        if len(self) >= MAX_SHAPES:
+            self.clear()
+        self[shape] = result = self._work_out(shape)
+        return result
 
 
 class Misfit(Exception):
@@ -50,7 +66,7 @@ class Oversized(TapError):
 
 
 def snake_case(key: str) -> str:
-    """`UserPhoneNumber`, `userPhoneNumber` and `user-phone-number` alike."""
+    """`user_phone_number` out of `UserPhoneNumber`, `userPhoneNumber` or `user-phone-number`."""
     key = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", key)
     key = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", key)
     return re.sub(r"[\W_]+", "_", key).strip("_").lower() or key
@@ -62,29 +78,27 @@ def folded(key: str) -> str:
 
 
 def as_text(value: t.Any) -> str:
-    """Numbers and booleans as JSON writes them."""
+    """Numbers and booleans as JSON writes them; raises Misfit for anything else."""
     if isinstance(value, (bool, int, float)):
         return json.dumps(value)
     raise Misfit
 
 
 def as_integer(value: t.Any) -> int | None:
-    """Whole numbers, also as text or with a zero fraction; "" is null."""
-    if type(value) is int and -INT64 <= value < INT64:
+    """Whole numbers, also as text or with a zero fraction; "" is null; raises Misfit."""
+    if type(value) is int and -INT64 <= value < INT64:  # a bool is none
         return value
     if value == "":
         return None
     if (isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,19}\s*", value)) or (
         isinstance(value, float) and value.is_integer()
     ):
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and -INT64 <= value < INT64:
-        return value
+        return as_integer(int(value))
     raise Misfit
 
 
 def as_boolean(value: t.Any) -> bool | None:
-    """Booleans, also as 0 and 1 or as text; "" is null (W19)."""
+    """Booleans, also as 0 and 1 or as text; "" is null (W19); raises Misfit."""
     if value == "":
         return None
     try:
@@ -94,17 +108,17 @@ def as_boolean(value: t.Any) -> bool | None:
 
 
 def as_timestamp(value: t.Any) -> str | None:
-    """The fixed-width UTC form; "" is null (W19)."""
+    """The fixed-width UTC form; "" is null (W19); raises Misfit."""
     if value == "":
         return None
-    normalized = normalize_timestamp(value) if isinstance(value, str) else None
+    normalized = normalize_timestamp(value)
     if normalized is None:
         raise Misfit
     return normalized
 
 
 def fold_freely(value: t.Any, depth: int = 0) -> t.Any:
-    """A value of unknown shape with the keys of its objects in snake_case."""
+    """A value of unknown shape with the keys of its objects in snake_case; raises Oversized."""
     if value is None or type(value) in PLAIN:
         return value
     if depth > MAX_DEPTH:
@@ -163,7 +177,7 @@ class RowType:
             for name in schema["properties"]
             if name != EXTRAS
         }
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._plans = PerShape(self._plan)
 
     def record(self, row: Row) -> Row:
         """The record, with what has no place in it under `additional_properties`."""
@@ -173,9 +187,8 @@ class RowType:
         return record
 
     def split(self, row: Row) -> tuple[Row, Row]:
-        """The typed columns, and everything else."""
-        shape = tuple(row)
-        plan = self._plans.get(shape) or self._plan(shape)
+        """The typed columns, and everything else; raises Oversized."""
+        plan = self._plans[tuple(row)]
         record = plan.blank.copy()
         extras: Row = {}
         for name, key, ready, convert in plan.columns:
@@ -199,8 +212,6 @@ class RowType:
         return record, extras
 
     def _plan(self, shape: tuple[str, ...]) -> Plan:
-        if len(shape) > MAX_FIELDS:
-            raise Oversized
         by_folded = {folded(key): key for key in reversed(shape)}
         plan = Plan(dict.fromkeys(self._columns), [], [])
         placed = set()
@@ -212,9 +223,6 @@ class RowType:
                     plan.columns.append((name, key, *self._columns[name]))
         if self.keeps_extras:
             plan.extras = _named([key for key in shape if key not in placed])
-        if len(self._plans) >= MAX_PLANS:
-            self._plans.clear()
-        self._plans[shape] = plan
         return plan
 
 
@@ -241,26 +249,16 @@ class KeyFinder:
 
     def __init__(self, *names: str) -> None:
         self._names = [folded(name) for name in names]
-        self._found: dict[tuple[str, ...], str | None] = {}
+        self._found = PerShape(self._find)
 
     def value(self, row: Row) -> t.Any:
-        """What the row holds there; None where it has none of the names."""
-        shape = tuple(row)
-        try:
-            key = self._found[shape]
-        except KeyError:
-            key = self._find(shape)
+        """What the row holds there; None where it has none of the names; raises Oversized."""
+        key = self._found[tuple(row)]
         return None if key is None else row[key]
 
     def _find(self, shape: tuple[str, ...]) -> str | None:
-        if len(shape) > MAX_FIELDS:
-            raise Oversized  # and nothing of its size is remembered
         keys = {folded(key): key for key in reversed(shape)}
-        key = next((keys[name] for name in self._names if name in keys), None)
-        if len(self._found) >= MAX_PLANS:
-            self._found.clear()
-        self._found[shape] = key
-        return key
+        return next((keys[name] for name in self._names if name in keys), None)
 
 
 def _conversion(

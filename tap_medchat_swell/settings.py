@@ -24,15 +24,8 @@ SHORTEST_SALT = 8  # what is shorter, and not called a salt, is a word or a numb
 
 Kind = t.Literal["string", "integer", "date", "ids", "choice", "url", "timezone"]
 
-JSON_TYPES: dict[Kind, list[str]] = {
-    "string": ["string", "null"],
-    "integer": ["integer", "null"],
-    "date": ["string", "null"],
-    "ids": ["array", "string", "null"],
-    "choice": ["string", "null"],
-    "url": ["string", "null"],
-    "timezone": ["string", "null"],
-}
+# What is no text.
+JSON_TYPES = {"integer": ["integer", "null"], "ids": ["array", "string", "null"]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +47,7 @@ class Setting:
     def json_schema(self) -> dict[str, t.Any]:
         """The setting as the SDK wants it in `config_jsonschema`."""
         schema: dict[str, t.Any] = {
-            "type": JSON_TYPES[self.kind],
+            "type": JSON_TYPES.get(self.kind, ["string", "null"]),
             "description": self.description,
         }
         if self.kind == "ids":
@@ -351,7 +344,7 @@ def _typed(setting: Setting, value: t.Any) -> t.Any:
     if setting.kind == "ids":
         return as_ids(value)
     if setting.kind == "date":
-        return parse_timestamp(value) if value else None
+        return parse_timestamp(value)
     if setting.kind == "timezone":
         return zoneinfo.ZoneInfo(value)
     if setting.kind in ("string", "url"):

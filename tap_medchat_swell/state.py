@@ -11,8 +11,8 @@ import hashlib
 import json
 import typing as t
 
-from tap_medchat_swell.errors import StateError
-from tap_medchat_swell.timestamps import format_timestamp, parse_timestamp
+from tap_medchat_swell.errors import TapError
+from tap_medchat_swell.timestamps import format_timestamp
 
 if t.TYPE_CHECKING:
     from datetime import datetime
@@ -28,19 +28,19 @@ def scope_of(**filters: object) -> str:
 
 
 def check_state(state: object) -> None:
-    """Raise StateError unless it has the outer shape of a Singer state."""
+    """Raise TapError unless it has the outer shape of a Singer state."""
     if not isinstance(state, dict):
         msg = 'The state must be a JSON object, such as {} or {"bookmarks": {...}}.'
-        raise StateError(msg)
+        raise TapError(msg)
     if state and "bookmarks" not in state:
         msg = "The state has no bookmarks: it is not one that this tap wrote."
-        raise StateError(msg)
+        raise TapError(msg)
     bookmarks = state.get("bookmarks", {})
     if not isinstance(bookmarks, dict) or not all(
         isinstance(bookmark, dict) for bookmark in bookmarks.values()
     ):
         msg = "The state's bookmarks must be a JSON object with one object per stream."
-        raise StateError(msg)
+        raise TapError(msg)
 
 
 def trusted(bookmark: Bookmark, scope: str) -> tuple[Bookmark, str | None]:
@@ -52,11 +52,6 @@ def trusted(bookmark: Bookmark, scope: str) -> tuple[Bookmark, str | None]:
     if bookmark.get("scope") != scope:
         return {}, "was written with other filter settings"
     return bookmark, None
-
-
-def instant(value: object) -> datetime | None:
-    """An instant out of a bookmark; None for anything that is not one."""
-    return parse_timestamp(value) if isinstance(value, str) else None
 
 
 def write(bookmark: Bookmark, *, key: str, value: datetime, scope: str, **details: object) -> None:

@@ -11,7 +11,6 @@ import json
 import re
 import typing as t
 from abc import ABC, abstractmethod
-from datetime import datetime, timezone
 from functools import cached_property
 
 import msgspec
@@ -21,12 +20,14 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import Metadata
 
+from tap_medchat_swell import state
 from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.redaction import explain
 from tap_medchat_swell.rows import EXTRAS, Row, RowType
 
 if t.TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.metrics import Counter
@@ -56,7 +57,7 @@ class WindowedStream(Stream, ABC):
     # Rows are typed when they are folded; doing it again costs most of a plain tap's time.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     vendor: t.ClassVar[str]
-    aliases: t.ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    ids: t.ClassVar[tuple[str, ...]] = ()  # other names that the vendor may use for the id
     _tap: TapMedchatSwell
 
     def __init__(self, tap: TapMedchatSwell) -> None:
@@ -82,8 +83,9 @@ class WindowedStream(Stream, ABC):
 
     def apply_catalog(self, catalog: Catalog) -> None:
         """Take over what the catalog says; columns that its schema lacks are not written."""
-        keys = self.primary_keys
+        keys, frontier = self.primary_keys, self.replication_key
         super().apply_catalog(catalog)
+        self.replication_key = frontier  # by no other, and without one all would be read anew
         entry = catalog.get_stream(self.name)
         if entry is None:
             return
@@ -124,9 +126,10 @@ class WindowedStream(Stream, ABC):
 
     @cached_property
     def form(self) -> bytes:
-        """What becomes of records after they are packed: another one for other settings.
+        """A key for the records' digests, so that all is written again in another form.
 
-        Empty for a plain stream, whose packed records are what is written.
+        It differs when stream maps, flattening or the selected fields do. Empty for a plain
+        stream, whose digests are made of what is written.
         """
         if self._is_plain:
             return b""
@@ -145,7 +148,7 @@ class WindowedStream(Stream, ABC):
                 for name in (*self.schema["properties"], EXTRAS)
                 if self.mask["properties", name]
             )
-        return RowType(self.schema, self.aliases, wanted)
+        return RowType(self.schema, {"id": self.ids}, wanted)
 
     def pack(self, records: list[Row]) -> list[Item]:
         """Make records ready for `write`: encoded already where nobody must see them."""
@@ -228,7 +231,7 @@ class WindowedStream(Stream, ABC):
         """Read, check and write every window, moving the frontier after each."""
 
     def readers_peers(self) -> list[WindowedStream]:
-        """The streams that `read` writes; none where another stream's has done it."""
+        """The streams that one `read` writes; none where another stream's has written this one."""
         return [self]
 
     def get_records(self, context: Context | None) -> Iterable[Record]:
@@ -264,6 +267,12 @@ class WindowedStream(Stream, ABC):
         self._tap.message_writer.flush_if_due()
         self._tap.check_stop()
 
+    def move_bookmark(self, value: datetime, scope: str, **details: object) -> None:
+        """Replace the bookmark, but for a dry run; see `state.write`."""
+        if not self.is_dry_run:
+            key = str(self.replication_key)
+            state.write(self.get_context_state(None), key=key, value=value, scope=scope, **details)
+
     def write_state(self) -> None:
         """Write STATE, if it has changed, behind all records before it."""
         self._tap.state_writer.write_state(self.tap_state)
@@ -295,8 +304,3 @@ def _map_mistake(error: Exception) -> str:
         f"{type(error).__name__}. Any field but a key may be null: write "
         "md5(name) if name else None."
     )
-
-
-def now() -> datetime:
-    """The present, UTC."""
-    return datetime.now(timezone.utc)

@@ -180,7 +180,7 @@ class TapMedchatSwell(Tap):
             self.mapper.register_raw_stream_schema(name, schema, keys)
 
     def load_state(self, state: dict[str, t.Any]) -> None:
-        """Take over the state; raises StateError for what is none."""
+        """Take over the state; raises TapError for what is none."""
         check_state(state)
         super().load_state(state)
 

@@ -23,12 +23,14 @@ _SHAPE = re.compile(
 )
 
 
-def parse_timestamp(text: str, zone: tzinfo = UTC) -> datetime | None:
-    """Read a date-time with 0 to 9 or more fractional digits; None if it is not one.
+def parse_timestamp(text: object, zone: tzinfo = UTC) -> datetime | None:
+    """Read a date-time with 0 to 9 or more fractional digits; None for anything else.
 
     Text without an offset is read in `zone` (M10: MedChat's are UTC; W5: Swell's
     `date_sent` names none). Digits beyond microseconds are cut.
     """
+    if not isinstance(text, str):
+        return None
     if len(text) >= _WIDTH and text[4] == "-" and text[10] == "T":
         try:
             instant = datetime.fromisoformat(text)
@@ -83,8 +85,10 @@ def format_timestamp(instant: datetime) -> str:
     return text if len(text) > _WIDTH + 1 else f"{text[:-1]}.000000Z"
 
 
-def normalize_timestamp(text: str) -> str | None:
+def normalize_timestamp(text: object) -> str | None:
     """`format_timestamp(parse_timestamp(text))`, with a short way for the usual forms."""
+    if not isinstance(text, str):
+        return None
     if len(text) >= _WIDTH and text[10] == "T" and (text[-1] == "Z" or len(text) == _WIDTH):
         head, _, fraction = text.removesuffix("Z").partition(".")
         plain = head[4:8:3] == "--" and head[13:17:3] == "::" and fraction.isascii()
@@ -96,3 +100,8 @@ def normalize_timestamp(text: str) -> str | None:
             return f"{head}.{fraction.ljust(6, '0')[:6]}Z"
     instant = parse_timestamp(text)
     return format_timestamp(instant) if instant else None
+
+
+def now() -> datetime:
+    """The present, UTC."""
+    return datetime.now(UTC)

@@ -229,7 +229,7 @@ class Transport:
             response.close()  # the connection cannot be used again
             raise
         response.release_conn()
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return b"".join(chunks)
 
     def _check_size(self, size: int) -> None:
         if size > self._options.max_response_mb << 20:

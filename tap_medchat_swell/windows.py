@@ -12,6 +12,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECOND = timedelta(seconds=1)
+ANY_ZONE = timedelta(days=2)  # more than zones can shift a day
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,9 @@ class DayWindow:
     def __str__(self) -> str:
         return f"{self.first} to {self.last}"
 
-    def is_near(self, day: str, days: int) -> bool:
-        """Whether a day (YYYY-MM-DD) lies at most `days` days outside."""
-        margin = timedelta(days=days)
-        return str(self.first - margin) <= day <= str(self.last + margin)
+    def is_near(self, day: str) -> bool:
+        """Whether, in any zone, what was created on a day (YYYY-MM-DD) may have been asked for."""
+        return str(self.first - ANY_ZONE) <= day <= str(self.last + ANY_ZONE)
 
 
 def plan_days(first: date, last: date, days: int) -> Iterator[DayWindow]:
@@ -73,7 +73,7 @@ def ceil_second(instant: datetime) -> datetime:
 
 
 def literal(instant: datetime) -> str:
-    """An instant as both vendors' filters take it: bare, to the second, with Z (M11)."""
+    """An instant as OData filters take it: bare, to the second, with Z (M11)."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -13,6 +13,11 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
+def never() -> bool:
+    """Whether the client is closed."""
+    return False
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
@@ -34,7 +39,7 @@ def admitted(gate: Gate, at_most: int = 50) -> int:
     """How many are let in now, one after the other; they stay in."""
     count = 0
     while count < at_most and (wait := gate._wait()) is not None and wait <= 0:
-        gate.enter()
+        gate.enter(never)
         count += 1
     return count
 
@@ -43,7 +48,7 @@ def one_after_another(gate: Gate, answers: Iterator[dict[str, str]]) -> int:
     """How many requests are let through now if each is answered at once."""
     count = 0
     while (wait := gate._wait()) is not None and wait <= 0:
-        gate.enter()
+        gate.enter(never)
         gate.leave(next(answers))
         count += 1
     return count
@@ -90,7 +95,7 @@ def answered(gate: Gate, width: int, times: int) -> None:
     """Have requests answered well, `width` at a time."""
     for _ in range(times):
         for _ in range(width):
-            gate.enter()
+            gate.enter(never)
         for _ in range(width):
             gate.leave({})
 
@@ -103,7 +108,7 @@ def test_width_halves_with_each_hold_and_grows_back_with_answers(clock: Clock) -
         count = admitted(gate)
         widths.append(count)
         for _ in range(count):
-            gate.leave()  # no answer, so nothing is learnt
+            gate.leave(None)  # no answer, so nothing is learnt
     assert widths == [4, 2, 1, 1]
 
     answered(gate, 1, 600)
@@ -141,7 +146,7 @@ def test_a_limit_of_requests_side_by_side_is_tried_more_and_more_rarely(clock: C
 def test_what_was_announced_is_no_limit_side_by_side(clock: Clock) -> None:
     gate = Gate(8, clock=clock)
     for _ in range(6):
-        gate.enter()
+        gate.enter(never)
         gate.leave(limits(60, 8))
         for _ in range(admitted(gate)):
             refused(gate, 1, limits(60, 0))
@@ -155,7 +160,7 @@ def test_broken_requests_do_not_widen_the_gate(clock: Clock) -> None:
     gate = Gate(8, clock=clock)
     gate.hold(0)
     for _ in range(50):
-        gate.enter()
+        gate.enter(never)
         gate.leave(None)
 
     assert admitted(gate) == 4
@@ -163,7 +168,7 @@ def test_broken_requests_do_not_widen_the_gate(clock: Clock) -> None:
 
 def test_announced_remainders_are_not_overdrawn(clock: Clock) -> None:
     gate = Gate(8, clock=clock)
-    gate.enter()
+    gate.enter(never)
 
     gate.leave(limits(60, 2))
 
@@ -174,7 +179,7 @@ def test_announced_remainders_are_not_overdrawn(clock: Clock) -> None:
 def test_overtaken_answers_do_not_raise_the_remainder(clock: Clock) -> None:
     gate = Gate(8, clock=clock)
     for _ in range(3):
-        gate.enter()
+        gate.enter(never)
     gate.leave(limits(60, 3))
 
     gate.leave(limits(60, 4))  # sent before, came after
@@ -184,7 +189,7 @@ def test_overtaken_answers_do_not_raise_the_remainder(clock: Clock) -> None:
 
 def test_with_nothing_left_one_at_a_time_finds_out(clock: Clock) -> None:
     gate = Gate(8, clock=clock)
-    gate.enter()
+    gate.enter(never)
     gate.leave(limits(60, 0))
 
     assert admitted(gate) == 1
@@ -194,14 +199,14 @@ def test_a_period_once_learnt_is_kept_clear_of(clock: Clock) -> None:
     """60 requests a minute: only the first minute is run into."""
     gate = Gate(1, clock=clock)
     first = iter(limits(60, left) for left in range(59, 57, -1))
-    gate.enter()
+    gate.enter(never)
     gate.leave(next(first))  # the period begins
     clock.now += 20
-    gate.enter()
+    gate.enter(never)
     refused(gate, 40, limits(60, 0))  # so the period is a minute
     clock.now += 40
 
-    gate.enter()
+    gate.enter(never)
     gate.leave(limits(60, 1))
     assert one_after_another(gate, iter([limits(60, 0)])) == 1
     assert gate._wait() == pytest.approx(60)
@@ -213,7 +218,7 @@ def test_a_period_once_learnt_is_kept_clear_of(clock: Clock) -> None:
 def test_headers_that_make_no_sense_are_ignored(clock: Clock) -> None:
     gate = Gate(4, clock=clock)
     for limit, remaining in (("x", "0"), ("60", "-1"), ("", ""), ("60", "0.5")):
-        gate.enter()
+        gate.enter(never)
         gate.leave({"x-ratelimit-limit": limit, "x-ratelimit-remaining": remaining})
 
     assert admitted(gate) == 4
@@ -231,9 +236,9 @@ def test_requests_per_minute(clock: Clock) -> None:
 
 def test_requests_per_minute_is_a_sliding_minute(clock: Clock) -> None:
     gate = Gate(50, per_minute=2, clock=clock)
-    gate.enter()
+    gate.enter(never)
     clock.now += 50
-    gate.enter()
+    gate.enter(never)
     assert gate._wait() == 10
 
     clock.now += 10
@@ -263,12 +268,14 @@ def test_close_cancels_whoever_waits(reason: str) -> None:
     if reason == "held":
         gate.hold(60)
     else:
-        gate.enter()
-    thread, outcome = in_thread(gate.enter)
+        gate.enter(never)
+    closed = threading.Event()
+    thread, outcome = in_thread(lambda: gate.enter(closed.is_set))
     time.sleep(0.02)
     assert outcome == []
 
-    gate.close()
+    closed.set()
+    gate.wake()
 
     thread.join(2)
     assert outcome == ["cancelled"]
@@ -276,16 +283,15 @@ def test_close_cancels_whoever_waits(reason: str) -> None:
 
 def test_close_cancels_whoever_comes() -> None:
     gate = Gate(1)
-    gate.close()
 
     with pytest.raises(Cancelled):
-        gate.enter()
+        gate.enter(lambda: True)
 
 
 def test_leaving_lets_the_next_one_in() -> None:
     gate = Gate(1)
-    gate.enter()
-    thread, outcome = in_thread(gate.enter)
+    gate.enter(never)
+    thread, outcome = in_thread(lambda: gate.enter(never))
     time.sleep(0.02)
     assert outcome == []
 
@@ -300,6 +306,6 @@ def test_a_hold_ends_by_itself() -> None:
     gate.hold(0.05)
     began = time.monotonic()
 
-    gate.enter()
+    gate.enter(never)
 
     assert 0.04 < time.monotonic() - began < 2

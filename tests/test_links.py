@@ -6,7 +6,6 @@ import pytest
 
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
-from tap_medchat_swell.medchat.api import MEDCHAT
 from tap_medchat_swell.medchat.links import CutCollections
 
 BASE = "https://medchat.example/smschatapi"
@@ -38,7 +37,7 @@ def page(numbers: list[int], link: str | None = None) -> dict[str, t.Any]:
 def completed(pages: Pages) -> dict[str, t.Any]:
     """A chat with one message and a link to the pages."""
     chat = {"id": "c", "Messages": [0], LINK: f"{BASE}/x?1"}
-    cut = CutCollections(t.cast("t.Any", pages), MEDCHAT, f"{BASE}/smsChats")
+    cut = CutCollections(t.cast("t.Any", pages), f"{BASE}/smsChats")
     cut.complete([chat], Ask(f"{BASE}/smsChats?$top=1", "chats"))
     return chat
 

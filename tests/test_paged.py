@@ -48,7 +48,7 @@ class Numbers(PagedReader[Page]):
         return LENGTH
 
     def accept(self, page: Page) -> None:
-        self.read += page.ids[self.paginator.new_rows(page)]
+        self.read += page.ids[self.paginator.new_rows]
         self.paginator.advance(page)  # type: ignore[arg-type]
         self.finished = self.paginator.finished
 

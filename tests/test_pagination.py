@@ -35,7 +35,7 @@ def read_fresh(
     rows: list[t.Any] = []
     while not paginator.finished:
         page = Page(serve(paginator.current_value))
-        fresh = paginator.new_rows(page)
+        fresh = paginator.new_rows
         advance(paginator, page)
         rows += page.ids[fresh]
     return rows

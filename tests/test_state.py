@@ -6,8 +6,9 @@ from datetime import datetime, timezone
 import pytest
 
 from tap_medchat_swell import state
-from tap_medchat_swell.errors import StateError
+from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.medchat.progress import Progress
+from tap_medchat_swell.timestamps import parse_timestamp
 from tap_medchat_swell.windows import from_epoch, to_epoch
 
 UTC = timezone.utc
@@ -73,11 +74,11 @@ class TestShape:
         [None, [], "state", 5, {"bookmarks": None}, {"bookmarks": []}, {"bookmarks": {"a": 1}}],
     )
     def test_bad(self, document: object) -> None:
-        with pytest.raises(StateError, match="must be a JSON object"):
+        with pytest.raises(TapError, match="must be a JSON object"):
             state.check_state(document)
 
     def test_something_else(self) -> None:
-        with pytest.raises(StateError, match="has no bookmarks"):
+        with pytest.raises(TapError, match="has no bookmarks"):
             state.check_state({"swell_api_token": "x"})
 
 
@@ -97,7 +98,7 @@ def test_write_replaces_all_that_was_there() -> None:
 
 @pytest.mark.parametrize("value", [None, 5, "soon", ["2024-01-01"]])
 def test_what_is_no_instant(value: object) -> None:
-    assert state.instant(value) is None
+    assert parse_timestamp(value) is None
 
 
 class TestProgress:

@@ -87,7 +87,7 @@ class TestDays:
     def test_near(self, day: str, *, near: bool) -> None:
         window = DayWindow(date(2024, 5, 10), date(2024, 5, 16))
 
-        assert window.is_near(f"2024-05-{day}", 2) is near
+        assert window.is_near(f"2024-05-{day}") is near
 
     def test_text(self) -> None:
         assert str(DayWindow(date(2024, 5, 10), date(2024, 5, 16))) == "2024-05-10 to 2024-05-16"

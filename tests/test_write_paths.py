@@ -180,7 +180,7 @@ def test_flattening_beside_a_stream_of_another_tap(config: Config) -> None:
 def test_keys_that_the_catalog_lacks(config: Config, given: list[str] | None) -> None:
     catalog = discover(config)
     for entry in catalog["streams"]:
-        del entry["key_properties"]
+        del entry["key_properties"], entry["replication_key"], entry["replication_method"]
         if given is None:
             entry["metadata"] = []
 
@@ -189,6 +189,8 @@ def test_keys_that_the_catalog_lacks(config: Config, given: list[str] | None) ->
     keys = {message["stream"]: message["key_properties"] for message in run.of_type("SCHEMA")}
     assert keys["sms_chats"] == ["id"]
     assert keys["swell_message_counts"] == ["date", "location_id", "team_id"]
+    assert run.state["bookmarks"]["swell_messages"]["replication_key"] == "created_at"
+    assert sync(config, run.state, catalog).records("sms_chats") == []
 
 
 def test_a_deselected_field(config: Config) -> None:

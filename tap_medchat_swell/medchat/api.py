@@ -10,7 +10,7 @@ from tap_medchat_swell.answers import Vendor, names_error, wrong_shape
 from tap_medchat_swell.client import Ask, Client
 from tap_medchat_swell.medchat.links import CutCollections
 from tap_medchat_swell.rows import Row, folded
-from tap_medchat_swell.stream import now
+from tap_medchat_swell.timestamps import now
 from tap_medchat_swell.windows import Window, literal
 
 if t.TYPE_CHECKING:
@@ -93,7 +93,7 @@ class MedChatApi:
                 "Authorization": f"Bearer {options.medchat_access_token}",
             },
         )
-        self._cut = CutCollections(self.client, MEDCHAT, self._url)
+        self._cut = CutCollections(self.client, self._url)
 
     def ask(self, window: Window, skip: int) -> Ask:
         """One page of a window, written the way of MedChat's own examples (M12, M13).

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import bisect
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 
 if t.TYPE_CHECKING:
@@ -44,16 +45,16 @@ class Known:
 
     cut: str = ""
     ranges: Sequence[Range] = ()
-    ends: Sequence[int] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ends", [known.end for known in self.ranges])
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [known.end for known in self.ranges]
 
     def place(self, created: int | None) -> int:
         """The number of the range that a chat created then belongs to."""
         if created is None or not self.ranges:
             return ALWAYS
-        place = bisect.bisect_right(self.ends, created)
+        place = bisect.bisect_right(self._ends, created)
         inside = place < len(self.ranges) and self.ranges[place].start <= created
         return place if inside else ALWAYS
 
@@ -61,7 +62,7 @@ class Known:
 class Changes:
     """One stream's records of one part: collects them, then tells what to write.
 
-    With another `form`, all records are others than before.
+    `form` is the digests' key: see `WindowedStream.form`.
     """
 
     def __init__(self, known: Known, cut: str, form: bytes = b"") -> None:

@@ -12,7 +12,7 @@ import msgspec
 from tap_medchat_swell.answers import wrong_shape
 from tap_medchat_swell.medchat.api import MEDCHAT, unwrapped
 from tap_medchat_swell.medchat.links import is_link
-from tap_medchat_swell.rows import KeyFinder, Row, folded
+from tap_medchat_swell.rows import KeyFinder, PerShape, Row, folded
 from tap_medchat_swell.timestamps import normalize_timestamp
 
 if t.TYPE_CHECKING:
@@ -22,7 +22,6 @@ if t.TYPE_CHECKING:
 EXPANDS = ("Messages", "Memberships", "TextBotExecutions")
 CHAT_IDS = ("id", "chatId", "smsChatId")
 ENOUGH_OF_A_PART = 100
-MAX_SHAPES = 100
 SUSPICIOUS_CHATS = 3
 
 
@@ -34,7 +33,7 @@ def derived_key(*parts: object) -> str:
 
 def _instant(value: t.Any) -> t.Any:
     """A date alike however it is written, as keys must stay."""
-    return (normalize_timestamp(value) if isinstance(value, str) else None) or value
+    return normalize_timestamp(value) or value
 
 
 @dataclass
@@ -57,7 +56,7 @@ class ChatEntity:
         self._id = KeyFinder(*CHAT_IDS)
         self._created = KeyFinder("CreatedDateTime")
         self._phone = KeyFinder("UserPhoneNumber")
-        self._child_keys: dict[tuple[str, ...], list[tuple[str, str, bool]]] = {}
+        self._child_keys = PerShape(_keys_of_children)
 
     def created(self, row: Row) -> t.Any:
         """The chat's CreatedDateTime as it came."""
@@ -75,11 +74,11 @@ class ChatEntity:
         return derived_key(_instant(created), phone)
 
     def take(self, row: Row) -> Chat:
-        """Take the collections out of a row. The row is changed."""
+        """Take the collections out of a row, which is changed; raises VendorError for no lists."""
         chat_id = self.identify(row)
         found: dict[str, list[t.Any] | None] = {}
         cut_short = set()
-        for key, expand, is_note in self._keys_of_children(row):
+        for key, expand, is_note in self._child_keys[tuple(row)]:
             value = row.pop(key)
             if is_note:
                 cut_short.add(expand)
@@ -92,19 +91,15 @@ class ChatEntity:
                 raise wrong_shape(MEDCHAT, f"{expand} that is no list").error
         return Chat(chat_id, row, found, frozenset(cut_short))
 
-    def _keys_of_children(self, row: Row) -> list[tuple[str, str, bool]]:
-        """The row's keys that belong to collections, and whether each is a nextLink."""
-        shape = tuple(row)
-        if shape not in self._child_keys:
-            if len(self._child_keys) > MAX_SHAPES:
-                self._child_keys.clear()
-            keys = ((key, _expand_of(key), "@" in key) for key in shape)
-            self._child_keys[shape] = [
-                (key, expand, is_note)
-                for key, expand, is_note in keys
-                if expand and (not is_note or is_link(key))
-            ]
-        return self._child_keys[shape]
+
+def _keys_of_children(shape: tuple[str, ...]) -> list[tuple[str, str, bool]]:
+    """A row's keys that belong to collections, and whether each is a nextLink."""
+    keys = ((key, _expand_of(key), "@" in key) for key in shape)
+    return [
+        (key, expand, is_note)
+        for key, expand, is_note in keys
+        if expand and (not is_note or is_link(key))
+    ]
 
 
 def _expand_of(key: str) -> str | None:
@@ -126,7 +121,7 @@ class ChildEntity:
         self._cut_short = 0
 
     def rows(self, chat: Chat) -> Iterator[tuple[Row, str]]:
-        """The collection's rows with their ids, which are never empty."""
+        """The collection's rows with their ids, which are never empty; raises VendorError."""
         items = chat.collections.get(self.expand)
         self._note(chat, items)
         used: collections.Counter[str] = collections.Counter()

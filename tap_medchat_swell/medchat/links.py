@@ -16,7 +16,6 @@ from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.rows import KeyFinder
 
 if t.TYPE_CHECKING:
-    from tap_medchat_swell.answers import Vendor
     from tap_medchat_swell.client import Client
     from tap_medchat_swell.rows import Row
 
@@ -27,9 +26,8 @@ NOT_THERE = (400, 404)
 class CutCollections:
     """Follows the links in chats' rows; runs in workers, so it keeps no state."""
 
-    def __init__(self, client: Client, vendor: Vendor, url: str) -> None:
+    def __init__(self, client: Client, url: str) -> None:
         self._client = client
-        self._vendor = vendor
         self._base = urlsplit(url)
 
     def complete(self, rows: list[Row], ask: Ask) -> None:
@@ -84,7 +82,7 @@ class CutCollections:
             return [], None
         rows = next((v for k, v in document.items() if k.lower() == "value"), None)
         if not isinstance(rows, list):
-            raise wrong_shape(self._vendor, "JSON that is no part of a collection")
+            raise wrong_shape(self._client.vendor, "JSON that is no part of a collection")
         link = next((v for k, v in document.items() if is_link(k)), None)
         return rows, link if isinstance(link, str) else None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tap_medchat_swell import state
 from tap_medchat_swell.medchat.digest import UNSURE, Known, Range
-from tap_medchat_swell.timestamps import format_timestamp
+from tap_medchat_swell.timestamps import format_timestamp, parse_timestamp
 from tap_medchat_swell.windows import from_epoch, to_epoch
 
 if t.TYPE_CHECKING:
@@ -56,13 +56,13 @@ class Progress:
         }
 
     @classmethod
-    def from_json(cls, document: object) -> Progress | None:
+    def from_json(cls, document: t.Any) -> Progress | None:
         """Out of a bookmark; None for anything that this class did not write."""
         try:
-            started = state.instant(document["started"])  # type: ignore[index]
-            start = state.instant(document["start"])  # type: ignore[index]
-            covers = state.instant(document["covers"])  # type: ignore[index]
-            windows = document["windows"]  # type: ignore[index]
+            started = parse_timestamp(document["started"])
+            start = parse_timestamp(document["start"])
+            covers = parse_timestamp(document["covers"])
+            windows = document["windows"]
             if started is None or start is None or covers is None:
                 return None
             ends = [to_epoch(start), *(int(end) for end, _, _ in windows)]
@@ -70,8 +70,8 @@ class Progress:
                 Range(begin, end, int(rows), int(digest, 16))
                 for begin, (end, rows, digest) in zip(ends[:-1], windows, strict=True)
             ]
-            settings = str(document["settings"])  # type: ignore[index]
-            unsure = int(document["unsure"])  # type: ignore[index]
+            settings = str(document["settings"])
+            unsure = int(document["unsure"])
             from_epoch(ends[-1])
         except (KeyError, TypeError, ValueError, OverflowError):
             return None
@@ -86,8 +86,7 @@ class Share:
     def __init__(self, stream: MedChatStream, scope: str) -> None:
         self.stream = stream
         self.scope = scope
-        self.bookmark: state.Bookmark = stream.get_context_state(None)
-        trusted, reason = state.trusted(self.bookmark, scope)
+        trusted, reason = state.trusted(stream.get_context_state(None), scope)
         if stream.full_table:
             trusted = {}
         self.finished = self._progress(trusted, "finished")
@@ -126,11 +125,9 @@ class Share:
 
     def write_bookmark(self, sweep: Progress | None, value: datetime) -> None:
         """Put the sweep's progress, or with None what is finished, into the bookmark."""
-        state.write(
-            self.bookmark,
-            key="created_date_time",
-            value=value,
-            scope=self.scope,
+        self.stream.move_bookmark(
+            value,
+            self.scope,
             finished=self.finished.to_json() if self.finished else None,
             sweep=sweep.to_json() if sweep else None,
         )

@@ -151,8 +151,7 @@ class ChatReader(PagedReader["ChatPage"]):
 
     def seconds(self, rows: Sequence[Row]) -> list[int | None]:
         """When chats were created (epoch); raises if the filter was ignored (M19)."""
-        texts = map(self.source.created, rows)
-        dates = [parse_timestamp(text) if isinstance(text, str) else None for text in texts]
+        dates = [parse_timestamp(self.source.created(row)) for row in rows]
         known = [date for date in dates if date is not None]
         if known and not (self.window.holds(min(known)) and self.window.holds(max(known))):
             msg = (

@@ -32,6 +32,7 @@ class SettlingChatWindow(ChatReader):
 
     def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
         super().__init__(api, source, window)
+        self.whole: Window | None = window  # which its part is all of
         self._pool: dict[str, tuple[Row, int | None]] = {}
         self._since_change: set[str] = set()
         self._in_pass: set[str] = set()
@@ -55,7 +56,7 @@ class SettlingChatWindow(ChatReader):
             return
         self.repeated = 0
         if self._is_settled():
-            self.hand_on(self.window, page.received)
+            self.hand_on(page.received)
         else:
             self._next_pass()
 
@@ -68,12 +69,12 @@ class SettlingChatWindow(ChatReader):
         self._rows = rows
         return len(self._pool) == self._known and len(self._since_change) >= rows
 
-    def hand_on(self, window: Window | None, received: datetime) -> None:
+    def hand_on(self, received: datetime) -> None:
         """Hand on what has been gathered, and finish."""
         content = self.source.new_content()
         for row, created in self._pool.values():
             content.add([row], [created], received)
-        self.results.append(Part(window, len(self._pool), content, ends_window=True))
+        self.results.append(Part(self.whole, len(self._pool), content, ends_window=True))
         self.finished = True
 
     def _next_pass(self) -> None:
@@ -101,6 +102,7 @@ class WindowEnd(SettlingChatWindow):
         self, api: MedChatApi, source: Source, window: Window, read: int, last: str | None
     ) -> None:
         super().__init__(api, source, window)
+        self.whole = None  # what was handed on before may come once more
         self._read = read
         self._last = last
         self._has_more = False
@@ -115,12 +117,7 @@ class WindowEnd(SettlingChatWindow):
         if self._has_more:
             super().accept(page)
         elif list(page.ids) in ([], [self._last]):
-            self.hand_on(None, page.received)
+            self.hand_on(page.received)
         else:
             self._has_more = True
             self.restart()
-
-    def hand_on(self, window: Window | None, received: datetime) -> None:
-        """Hand on what has been gathered: what was handed on before may be among it."""
-        del window
-        super().hand_on(None, received)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from contextlib import closing
 from functools import cached_property
 
 from tap_medchat_swell.medchat.api import MedChatApi
@@ -12,8 +13,6 @@ from tap_medchat_swell.readahead import Workers
 from tap_medchat_swell.stream import WindowedStream
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tap_medchat_swell.rows import Row
 
 
@@ -39,12 +38,8 @@ class MedChatStream(WindowedStream):
         streams = t.cast("list[MedChatStream]", self.readers_peers())
         expands = [stream.entity.expand for stream in streams if stream.entity]
         api = MedChatApi(self.options, self.gate, expands)
-        workers = Workers(self.options.max_concurrency)
-        try:
+        with closing(api.client), closing(Workers(self.options.max_concurrency)) as workers:
             Sweep(streams, api).run(workers)
-        finally:
-            workers.close()
-            api.client.close()
 
     def records_of(self, chat: Chat) -> list[Row]:
         """The stream's records in a chat's row."""
@@ -55,7 +50,7 @@ class SmsChats(MedChatStream):
     """Chats themselves."""
 
     name = "sms_chats"
-    aliases: t.ClassVar[Mapping[str, tuple[str, ...]]] = {"id": CHAT_IDS}
+    ids = CHAT_IDS
 
     def records_of(self, chat: Chat) -> list[Row]:
         """The chat."""
@@ -68,7 +63,6 @@ class ChildStream(MedChatStream):
     """A collection that `$expand` adds, as flat records that carry their chat's id."""
 
     expand: t.ClassVar[str]
-    ids: t.ClassVar[tuple[str, ...]]
 
     @cached_property
     def entity(self) -> ChildEntity:  # type: ignore[override]
@@ -92,7 +86,6 @@ class SmsMessages(ChildStream):
     name = "sms_messages"
     expand = "Messages"
     ids = ("id", "messageId", "smsMessageId")
-    aliases: t.ClassVar[Mapping[str, tuple[str, ...]]] = {"id": ids}
 
 
 class SmsMemberships(ChildStream):
@@ -102,7 +95,6 @@ class SmsMemberships(ChildStream):
     selected_by_default = False
     expand = "Memberships"
     ids = ("id", "membershipId", "smsMembershipId")
-    aliases: t.ClassVar[Mapping[str, tuple[str, ...]]] = {"id": ids}
 
 
 class SmsTextBotExecutions(ChildStream):
@@ -112,4 +104,3 @@ class SmsTextBotExecutions(ChildStream):
     selected_by_default = False
     expand = "TextBotExecutions"
     ids = ("id", "textBotExecutionId", "executionId")
-    aliases: t.ClassVar[Mapping[str, tuple[str, ...]]] = {"id": ids}

@@ -18,8 +18,8 @@ from tap_medchat_swell.medchat.entities import ChatEntity, ChildEntity
 from tap_medchat_swell.medchat.progress import Progress, Share
 from tap_medchat_swell.medchat.window import PART_PAGES, ChatWindow, Expected
 from tap_medchat_swell.readahead import ReadAhead
-from tap_medchat_swell.stream import ENCODER, now
-from tap_medchat_swell.timestamps import format_timestamp
+from tap_medchat_swell.stream import ENCODER
+from tap_medchat_swell.timestamps import format_timestamp, now
 from tap_medchat_swell.windows import Window, ceil_second, from_epoch, literal, to_epoch
 
 if t.TYPE_CHECKING:
@@ -98,24 +98,18 @@ class Sweep:
 
     def _resumed(self) -> list[Progress] | None:
         """The stopped sweep, if all streams took part in it with today's settings."""
-        under_way = [share.under_way for share in self.shares]
-        first = under_way[0]
-        if first is None or first.settings != self._settings:
+        under_way = [share.under_way for share in self.shares if share.under_way]
+        sweeps = {(p.started, p.settings, *(r.end for r in p.ranges)) for p in under_way}
+        if len(under_way) < len(self.shares) or len(sweeps) > 1:
             return None
-        ends = [r.end for r in first.ranges]
-        for progress in under_way:
-            if (
-                progress is None
-                or progress.started != first.started
-                or progress.settings != first.settings
-                or [r.end for r in progress.ranges] != ends
-            ):
-                return None
+        first = under_way[0]
+        if first.settings != self._settings:
+            return None
         if first.end > self._end or first.started > self._now + CLOCK_SKEW:
             self.shares[0].warn("the bookmark lies in the future, so it is not used")
             return None
         self._leader.logger.info("Going on with the sweep of chats at %s.", literal(first.end))
-        return t.cast("list[Progress]", under_way)
+        return under_way
 
     def _distrust(self, begin: int) -> int:
         """Distrust what a stopped sweep may have written after its last STATE."""
@@ -197,7 +191,7 @@ class Sweep:
         return ends
 
     def _next_end(self) -> int:
-        """Where the window that is read next surely ends: a window later than foreseen."""
+        """Where the window after the one foreseen ends: windows may end late, but not that late."""
         begin = to_epoch(self._progress[0].end)
         ends = (end for end in self._window_ends if end > begin)
         return next(itertools.islice(ends, 1, None), to_epoch(self._end))
@@ -251,8 +245,6 @@ class Sweep:
 
     def _bookmark(self) -> None:
         """Bookmark how far the sweep has come, and up to where the next records go."""
-        if self._leader.is_dry_run:
-            return
         for share, progress in zip(self.shares, self._progress, strict=True):
             progress.unsure = self._unsure
             share.write_bookmark(progress, self._bookmark_value(progress))

@@ -38,9 +38,10 @@ MAX_OFFSET = 50_000  # chats: large offsets cost databases time
 
 @dataclass(frozen=True)
 class Expected:
-    """What the last sweep found in a window: how many chats up to its own end.
+    """What is known of a window from the last sweep; instants in epoch seconds.
 
-    And where parts shall end, some of them together with a window. All in epoch seconds.
+    It found `rows` chats here, up to `end`, its own. Parts shall end at `ends`, and at
+    those of them that are `window_ends` a window, too.
     """
 
     rows: int = 0
@@ -86,7 +87,8 @@ class ChatWindow(ChatReader):
     """
 
     overlap = True
-    is_rest = False  # of a window whose first second has been cut off
+    # Of a window whose first second was cut off: no second more, but halves from then on.
+    is_rest = False
 
     def __init__(
         self,
@@ -165,7 +167,7 @@ class ChatWindow(ChatReader):
         self._received = page.received
         seconds = self.seconds(page.rows)
         created = self._filled(seconds)
-        fresh = self.paginator.new_rows(page)
+        fresh = self.paginator.new_rows
         try:
             self.paginator.advance(page)  # type: ignore[arg-type]
         except PagingError as error:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from tap_medchat_swell.answers import Vendor, names_error, wrong_shape
 from tap_medchat_swell.client import Ask, Client
 from tap_medchat_swell.rows import KeyFinder, Misfit, Row, as_integer
-from tap_medchat_swell.stream import now
+from tap_medchat_swell.timestamps import now
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping

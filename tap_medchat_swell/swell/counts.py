@@ -5,8 +5,8 @@ from __future__ import annotations
 import typing as t
 
 from tap_medchat_swell.readahead import Request, WindowReader
-from tap_medchat_swell.stream import now
 from tap_medchat_swell.swell.api import SwellApi, count_of_day
+from tap_medchat_swell.timestamps import now
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from tap_medchat_swell import state
-from tap_medchat_swell.stream import now
-from tap_medchat_swell.timestamps import UTC, format_timestamp
+from tap_medchat_swell.timestamps import UTC, format_timestamp, now, parse_timestamp
 
 if t.TYPE_CHECKING:
     from tap_medchat_swell.stream import WindowedStream
@@ -73,10 +72,10 @@ class DayFrontier:
     def _parsed(
         cls, stream: WindowedStream, scope: str, bookmark: state.Bookmark
     ) -> DayFrontier | None:
-        value = state.instant(bookmark.get("replication_key_value"))
-        since = state.instant(bookmark.get("since"))
-        at, started = (state.instant(bookmark.get(name)) for name in ("at", "started"))
-        finished = state.instant(bookmark.get("finished"))
+        value = parse_timestamp(bookmark.get("replication_key_value"))
+        since = parse_timestamp(bookmark.get("since"))
+        at, started = (parse_timestamp(bookmark.get(name)) for name in ("at", "started"))
+        finished = parse_timestamp(bookmark.get("finished"))
         if finished and started and started <= finished:
             at = started = None  # left over, see `state.write`
         broken_run = (at is None) != (started is None)
@@ -127,13 +126,9 @@ class DayFrontier:
         self.stream.write_state()
 
     def _bookmark(self) -> None:
-        if self.stream.is_dry_run:
-            return
-        state.write(
-            self.stream.get_context_state(None),
-            key=str(self.stream.replication_key),
-            value=_midnight(self.value),
-            scope=self.scope,
+        self.stream.move_bookmark(
+            _midnight(self.value),
+            self.scope,
             since=str(self.since),
             at=str(self.at) if self.at else None,
             started=format_timestamp(self.started) if self.at else None,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
+from contextlib import closing
 from datetime import date, timedelta, tzinfo
 
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.readahead import ReadAhead, Workers
 from tap_medchat_swell.rows import KeyFinder, Row, as_text
 from tap_medchat_swell.state import scope_of
-from tap_medchat_swell.stream import WindowedStream, now
+from tap_medchat_swell.stream import WindowedStream
 from tap_medchat_swell.swell.api import SwellApi
 from tap_medchat_swell.swell.counts import WEEK, CountsWindow
 from tap_medchat_swell.swell.days import DAY, DayFrontier
@@ -24,6 +24,7 @@ from tap_medchat_swell.timestamps import (
     format_timestamp,
     named_zone,
     normalize_timestamp,
+    now,
     parse_timestamp,
 )
 from tap_medchat_swell.windows import plan_days
@@ -39,16 +40,6 @@ class SwellStream(WindowedStream):
     """A stream of Swell's that is read by days."""
 
     vendor = "Swell"
-
-    @contextlib.contextmanager
-    def _asking(self) -> Iterator[tuple[SwellApi, Workers]]:
-        api = SwellApi(self.options, self.gate)
-        workers = Workers(self.options.max_concurrency)
-        try:
-            yield api, workers
-        finally:
-            workers.close()
-            api.client.close()
 
     def _log_end(self, what: str, api: SwellApi) -> None:
         self.logger.info("%s finished: %d requests.", what, api.client.requests_sent)
@@ -78,7 +69,8 @@ class SwellMessages(SwellStream):
         # Swell may take dates in another zone: a day early, and a day late (W4).
         frontier = DayFrontier.load(self, scope, options.start_date.date() - DAY)
         is_first = frontier.finished is None and frontier.at is None
-        with self._asking() as (api, workers):
+        api = SwellApi(self.options, self.gate)
+        with closing(api.client), closing(Workers(options.max_concurrency)) as workers:
             self._read_windows(frontier, api, workers)
             if not self.has_enough:
                 self._read_changes(frontier, api, workers)
@@ -215,7 +207,8 @@ class SwellMessageCounts(SwellStream):
         last = now().date()
         if options.end_date:
             last = min(last, (options.end_date - timedelta(microseconds=1)).date())
-        with self._asking() as (api, workers):
+        api = SwellApi(self.options, self.gate)
+        with closing(api.client), closing(Workers(options.max_concurrency)) as workers:
             readers = (CountsWindow(api, days, splits) for days in weeks(first, last))
             for window in ReadAhead(readers, workers, self.idle):
                 records = [self.rows.record(row) | key for key, row in window.counts()]

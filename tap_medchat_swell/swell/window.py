@@ -6,16 +6,15 @@ import functools
 import logging
 import math
 import typing as t
-from datetime import timedelta
 
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeated
 from tap_medchat_swell.rows import KeyFinder
-from tap_medchat_swell.stream import now
 from tap_medchat_swell.swell.api import MessagePage, full_page, message_page
+from tap_medchat_swell.swell.days import DAY
 from tap_medchat_swell.swell.readings import Readings
-from tap_medchat_swell.timestamps import parse_timestamp
+from tap_medchat_swell.timestamps import now, parse_timestamp
 from tap_medchat_swell.windows import DayWindow
 
 if t.TYPE_CHECKING:
@@ -31,7 +30,6 @@ if t.TYPE_CHECKING:
 
 _CREATED = KeyFinder("created_at")
 MIDNIGHT = " 00:00"  # makes Y-m-d H:i, the format of Swell's contacts page, out of Y-m-d
-FAR_DAYS = 2  # outside a window by more, in any zone, a message was never asked for
 ROW_BYTES = 3000  # a row of Swell's in memory
 OPEN_DAYS = 2  # how far back Swell may refuse a to_date as not there yet
 
@@ -177,8 +175,8 @@ class MessageWindow(PagedMessages):
 
     def adapt(self, request: Request, error: VendorError) -> None:
         """Ask for a day less where Swell does not allow a to_date that far on (W3)."""
-        shorter = self.window.last - timedelta(days=1)
-        too_old = self.window.last < self._today - timedelta(days=OPEN_DAYS)
+        shorter = self.window.last - DAY
+        too_old = self.window.last < self._today - OPEN_DAYS * DAY
         is_first_page = request.token[1] == 1  # what is not allowed is so from there
         if not error.is_refusal or too_old or not is_first_page:
             raise error
@@ -193,9 +191,7 @@ class MessageWindow(PagedMessages):
     def check(self, rows: list[Row]) -> None:
         """Raise VendorError where most messages were created far outside the window (W22)."""
         days = [str(text)[:10] for text in map(_CREATED.value, rows) if text]
-        near = {
-            day: self.window.is_near(day, FAR_DAYS) for day in set(days) if parse_timestamp(day)
-        }
+        near = {day: self.window.is_near(day) for day in set(days) if parse_timestamp(day)}
         far = sum(not near.get(day, True) for day in days)
         if 2 * far > len(days):
             msg = (
@@ -240,7 +236,7 @@ class UpdatedMessages(PagedMessages):
         if not error.is_refusal:
             raise error
         if self._clock and self.since < self._last:
-            self.since += timedelta(days=1)
+            self.since += DAY
         elif self._clock:
             self.is_refused = self.finished = True
             return

@@ -14,7 +14,6 @@ from medchat_swell_sandbox import Fault, Quirks
 from servers import Connections, Proxy, Recorder
 from tap_runs import STREAMS, Cli, assert_whole, discover, only, select, sync
 
-from tap_medchat_swell.answers import Vendor
 from tap_medchat_swell.medchat.links import CutCollections
 
 if t.TYPE_CHECKING:
@@ -110,7 +109,7 @@ BASE = "https://medchat.example/api/external/orgs/org/smsChats"
     ],
 )
 def test_of_a_link_only_path_and_query_are_used(link: str, *, asked: bool) -> None:
-    collections = CutCollections(t.cast("t.Any", None), Vendor("MedChat"), BASE)
+    collections = CutCollections(t.cast("t.Any", None), BASE)
 
     url = collections._own(link, f"{BASE}?$top=1")
 
