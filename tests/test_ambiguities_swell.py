@@ -12,6 +12,10 @@ from medchat_swell_sandbox import Dataset, Fault
 from medchat_swell_sandbox.clock import utc_now
 from support.readings import Readings
 
+from tap_medchat_swell.client import Ask
+from tap_medchat_swell.readahead import Request
+from tap_medchat_swell.swell.counts import CountsWindow
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -277,6 +281,18 @@ def test_w14_count_by_range(swell: Readings) -> None:
 def test_w14_days_that_are_all_alike_are_told(swell: Readings, meaning: str) -> None:
     run = swell.run(swell_count_date=meaning)
     assert ("Swell counts the same for each day" in run.log) is (meaning == "ignored")
+
+
+@pytest.mark.parametrize(("received", "is_undated"), [(0, False), ("0", False), (4, True)])
+def test_w14_only_the_counts_themselves_tell(received: object, *, is_undated: bool) -> None:
+    days = [date(2024, 5, 1) + number * DAY for number in range(7)]
+    window = CountsWindow(t.cast("t.Any", None), days, [("", "")])
+
+    for day in days:
+        counts = {"received": received, "sent": 0, "unread": 1}
+        window.take(Request(window, Ask("", ""), (day, "", "")), counts)
+
+    assert window.is_undated is is_undated
 
 
 def test_w14_one_request_per_day(swell: Readings) -> None:

@@ -4,6 +4,7 @@ import typing as t
 
 import pytest
 
+from tap_medchat_swell.answers import Unusable, Vendor
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.medchat.links import CutCollections
@@ -15,6 +16,8 @@ NOWHERE = object()
 
 class Pages:
     """Answers from a list, the last one again and again; stands for the client."""
+
+    vendor = Vendor("MedChat")
 
     def __init__(self, *pages: t.Any) -> None:
         self.pages = pages
@@ -30,23 +33,44 @@ class Pages:
         return read(page(len(self.asked)) if callable(page) else page)
 
 
-def page(numbers: list[int], link: str | None = None) -> dict[str, t.Any]:
-    return {"value": numbers} | ({"@odata.nextLink": f"{BASE}/x?{link}"} if link else {})
+def rows(*numbers: int) -> list[dict[str, int]]:
+    return [{"id": number} for number in numbers]
+
+
+def page(numbers: list[int], link: str | None = None, name: str = "value") -> dict[str, t.Any]:
+    return {name: rows(*numbers)} | ({"@odata.nextLink": f"{BASE}/x?{link}"} if link else {})
 
 
 def completed(pages: Pages) -> dict[str, t.Any]:
-    """A chat with one message and a link to the pages."""
-    chat = {"id": "c", "Messages": [0], LINK: f"{BASE}/x?1"}
+    """A chat with one message and a link to the pages; messages as their numbers."""
+    chat: dict[str, t.Any] = {"id": "c", "Messages": rows(0), LINK: f"{BASE}/x?1"}
     cut = CutCollections(t.cast("t.Any", pages), f"{BASE}/smsChats")
     cut.complete([chat], Ask(f"{BASE}/smsChats?$top=1", "chats"))
-    return chat
+    return chat | {"Messages": [message["id"] for message in chat["Messages"]]}
 
 
-@pytest.mark.parametrize("last", [[page([3])], [page([3], "3"), page([])], [[3]]])
+@pytest.mark.parametrize(
+    "last",
+    [
+        [page([3])],
+        [page([3], "3"), page([])],
+        [page([3], "3"), None],
+        [page([3], name="items")],
+        [rows(3)],
+    ],
+)
 def test_all_pages_are_appended(last: list[t.Any]) -> None:
     pages = Pages(page([1, 2], "2"), *last)
 
     assert completed(pages) == {"id": "c", "Messages": [0, 1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    "odd", [17, "Server busy", True, ["busy"], {"value": [], "error": {"code": "x"}}, {}]
+)
+def test_an_odd_answer_is_no_end(odd: object) -> None:
+    with pytest.raises(Unusable):
+        completed(Pages(page([1], "2"), odd))
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from tap_medchat_swell.answers import Vendor, names_error, wrong_shape
+from tap_medchat_swell.answers import Vendor
 from tap_medchat_swell.client import Ask, Client
+from tap_medchat_swell.medchat.envelope import rows_in
 from tap_medchat_swell.medchat.links import CutCollections
-from tap_medchat_swell.rows import Row, folded
 from tap_medchat_swell.timestamps import now
 from tap_medchat_swell.windows import Window, literal
 
@@ -18,6 +18,7 @@ if t.TYPE_CHECKING:
     from datetime import datetime
 
     from tap_medchat_swell.gate import Gate
+    from tap_medchat_swell.rows import Row
     from tap_medchat_swell.settings import Options
 
 MEDCHAT = Vendor(
@@ -38,7 +39,6 @@ MEDCHAT = Vendor(
         415: "Check medchat_accept.",
     },
 )
-ENVELOPES = ("value", "items", "data", "results", "$values")
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,8 @@ class ChatPage:
 
 
 def chat_rows(document: t.Any) -> list[Row]:
-    """The chats in a document: a bare list or one wrapped in an object (M1).
-
-    None, which stands for a 204 or an empty body, is no chats. Raises Unusable.
-    """
-    if document is None:
-        return []
-    rows = unwrapped(document)
-    if not isinstance(rows, list):
-        raise wrong_shape(MEDCHAT, "JSON that is no list of chats")
-    if not all(isinstance(row, dict) for row in rows):
-        raise wrong_shape(MEDCHAT, "a list of something else than chats")
-    if not rows and names_error(document):
-        raise wrong_shape(MEDCHAT, "an error in place of chats")
-    return rows
-
-
-def unwrapped(document: t.Any) -> t.Any:
-    """What an object wraps, by the names in use for that; None if nothing."""
-    if not isinstance(document, dict):
-        return document
-    by_key = {folded(key): value for key, value in document.items()}
-    return next((by_key[key] for key in ENVELOPES if key in by_key), None)
+    """The chats in a document; raises Unusable."""
+    return rows_in(MEDCHAT, document, "chats")
 
 
 class MedChatApi:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
-from tap_medchat_swell.answers import wrong_shape
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
+from tap_medchat_swell.medchat.envelope import rows_in
 from tap_medchat_swell.rows import KeyFinder
 
 if t.TYPE_CHECKING:
@@ -76,14 +76,9 @@ class CutCollections:
         return urlunsplit((self._base.scheme, self._base.netloc, parts.path, query, ""))
 
     def _page(self, document: t.Any) -> tuple[list[t.Any], str | None]:
-        if isinstance(document, list):
-            return document, None
-        if not isinstance(document, dict):
-            return [], None
-        rows = next((v for k, v in document.items() if k.lower() == "value"), None)
-        if not isinstance(rows, list):
-            raise wrong_shape(self._client.vendor, "JSON that is no part of a collection")
-        link = next((v for k, v in document.items() if is_link(k)), None)
+        rows = rows_in(self._client.vendor, document, "messages or the like")
+        around = document if isinstance(document, dict) else {}
+        link = next((around[key] for key in around if is_link(key)), None)
         return rows, link if isinstance(link, str) else None
 
 

@@ -121,9 +121,14 @@ def _message_id(row: Row) -> int:
 def count_of_day(document: t.Any) -> Row:
     """The counts in a document; raises Unusable unless both are there."""
     counts = document if isinstance(document, dict) else {}
-    if _number(_RECEIVED.value(counts)) is None or _number(_SENT.value(counts)) is None:
+    if None in received_and_sent(counts):
         raise wrong_shape(SWELL, "JSON without the numbers received and sent")
     return counts
+
+
+def received_and_sent(counts: Row) -> tuple[int | None, int | None]:
+    """The two numbers of a day's counts."""
+    return _number(_RECEIVED.value(counts)), _number(_SENT.value(counts))
 
 
 class SwellApi:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from tap_medchat_swell.readahead import Request, WindowReader
-from tap_medchat_swell.swell.api import SwellApi, count_of_day
+from tap_medchat_swell.swell.api import SwellApi, count_of_day, received_and_sent
 from tap_medchat_swell.timestamps import now
 
 if t.TYPE_CHECKING:
@@ -56,12 +56,10 @@ class CountsWindow(WindowReader["Row"]):
     @property
     def is_undated(self) -> bool:
         """Whether a week's days are all alike, and not zero: Swell may ignore them (W14)."""
-        by_split: dict[tuple[str, str], list[Row]] = {}
-        for (_, locations, teams), row in self._rows.items():
-            by_split.setdefault((locations, teams), []).append(row)
-        are_alike = all(row == rows[0] for rows in by_split.values() for row in rows)
-        numbers = {str(number) for row in self._rows.values() for number in row.values()}
-        return len(self.days) == WEEK and are_alike and numbers != {"0"}
+        counts = {(*key[1:], *received_and_sent(row)) for key, row in self._rows.items()}
+        splits = {key[1:] for key in self._rows}
+        some = any(received or sent for *_, received, sent in counts)
+        return len(self.days) == WEEK and len(counts) == len(splits) and some
 
     def counts(self) -> Iterator[tuple[Row, Row]]:
         """Keys and counts, in the order of the days."""
