@@ -238,6 +238,59 @@ def test_a_deleted_chat_stands_for_none_that_has_not_come(at: int) -> None:
         assert set(ids(read(server))) >= {row["id"] for row in server.rows}
 
 
+def in_orders(
+    hours: dict[str, int], orders: dict[int, str], order: str, *, undated: str = ""
+) -> Server:
+    """Chats in an order of its own for some $skip, and in another for all others."""
+    rows = [{**chat(0, hour), "id": name} for name, hour in hours.items()]
+    for row in rows:
+        if row["id"] in undated:
+            row["true"], row["created"] = row["created"], None
+
+    def ordered(held: list[Row]) -> list[Row]:
+        _, skip = server.asked[-1]
+        return sorted(held, key=lambda row: orders.get(skip, order).index(row["id"]))
+
+    server = Server(rows, ordered)
+    return server
+
+
+@pytest.mark.parametrize("count", [3, 4, 9])
+def test_a_chat_that_comes_again_stands_for_none_that_has_not_come(count: int) -> None:
+    """The first and the last change places behind the first page, and pages fit again."""
+    names = "abcdefghi"[:count]
+    hours = {name: hour for hour, name in enumerate(names)}
+    server = in_orders(hours, {0: names}, names[-1] + names[1:-1] + names[0])
+
+    parts = read(server)
+
+    assert set(ids(parts)) == set(names)
+
+
+def test_a_chat_without_a_time_stands_for_none_of_a_window_that_it_is_not_in() -> None:
+    """It came among early ones, and only the filter tells that it is a late one."""
+    hours = {"a": 1, "b": 2, "c": 50, "x": 60, "y": 61}
+    server = in_orders(hours, {0: "axycb"}, "abcxy", undated="xy")
+    server.page_size = 4
+    end = to_epoch(START + timedelta(hours=10))
+
+    parts = read(server, Expected(2, end, [end], [end]))
+
+    assert set(ids(parts)) == set(hours)
+
+
+def test_chats_without_a_time_that_come_again_stand_for_none_that_has_not_come() -> None:
+    """Behind a broken seam two of three came again; they belong elsewhere. b and B are missing."""
+    hours = {"a": 1, "b": 2, "B": 2, "c": 3, "d": 4, "e": 5, "x": 60, "y": 61, "z": 62}
+    orders = {0: "xyzabBcde", 3: "bBzacxyde"}
+    server = in_orders(hours, orders, "abBcdexyz", undated="xyz")
+    server.page_size = 6
+
+    parts = read(server)
+
+    assert set(ids(parts)) == set(hours)
+
+
 def test_pages_that_are_alike_by_chance_are_no_ignored_skip() -> None:
     rng = random.Random(1)
     for _ in range(1000):

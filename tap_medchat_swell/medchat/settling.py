@@ -9,6 +9,7 @@ from tap_medchat_swell.medchat.reader import ChatReader, Part
 from tap_medchat_swell.pagination import PageRepeated
 
 if t.TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
@@ -94,17 +95,23 @@ class SettlingChatWindow(ChatReader):
 class WindowEnd(SettlingChatWindow):
     """Makes sure that a window holds no more than the `read` chats that were handed on.
 
-    One page from the last of them on tells. Where there is another chat, they do not come
-    in the order of their creation, or came in meanwhile: then all of them are handed on.
+    One page from the last of them on tells, if it is one of `ends`. Where there is another
+    chat, they do not come in the order of their creation, or came in meanwhile: then all of
+    them are handed on.
     """
 
     def __init__(
-        self, api: MedChatApi, source: Source, window: Window, read: int, last: str | None
+        self,
+        api: MedChatApi,
+        source: Source,
+        window: Window,
+        read: int,
+        ends: Collection[list[str | None]],
     ) -> None:
         super().__init__(api, source, window)
         self.whole = None  # what was handed on before may come once more
         self._read = read
-        self._last = last
+        self._ends = ends
         self._has_more = False
 
     @property
@@ -116,7 +123,7 @@ class WindowEnd(SettlingChatWindow):
         """Use the page at the current offset."""
         if self._has_more:
             super().accept(page)
-        elif list(page.ids) in ([], [self._last]):
+        elif list(page.ids) in self._ends:
             self.hand_on(page.received)
         else:
             self._has_more = True

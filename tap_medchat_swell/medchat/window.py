@@ -105,7 +105,7 @@ class ChatWindow(ChatReader):
         self._closed = self._begin = to_epoch(window.start)
         self._read = self._read_before = 0
         self._undated: set[str] = set()
-        self._has_forgotten = self._may_repeat = False
+        self._may_repeat = False
         self._last: str | None = None
         self._last_added: str | None = None
         first = source.window_pages if self._expected.rows else FIRST_WINDOW
@@ -209,7 +209,8 @@ class ChatWindow(ChatReader):
         if is_late or self._created != ordered:
             self._is_ordered = False
             self._have_moved = True
-        self._may_repeat |= is_late and self._has_forgotten
+        # What was handed on is forgotten: with its part, or where its seam broke.
+        self._may_repeat |= is_late and self._closed > to_epoch(self.window.start)
 
     # Handing on
 
@@ -219,7 +220,6 @@ class ChatWindow(ChatReader):
             # Memory: what is older than its neighbours gives itself away.
             waiting = map(self.source.identify, self._waiting)
             self.paginator.forget(but=itertools.chain(waiting, self._undated))
-            self._has_forgotten = True
         if self._created:
             self._add(bisect_left(self._created, self._created[-1]))
 
@@ -268,12 +268,15 @@ class ChatWindow(ChatReader):
         """Have the end of what was handed on looked at before anything else is."""
         window = Window(from_epoch(self._begin), from_epoch(self._closed))
         read = self._read - self._read_before
-        if self._have_moved:  # then nobody knows where chats without a time belong
-            read = max(0, read - len(self._undated))
-        if self._may_repeat:  # then a chat that came twice stands for one that did not
+        # A chat that came twice, or one without a time that belongs elsewhere, must not stand
+        # for one that did not come: then all is read once more.
+        if self._may_repeat or (self._have_moved and self._undated):
             read = 0
-            self._may_repeat = False
-        self.results.append(WindowEnd(self.api, self.source, window, read, self._last))
+        self._may_repeat = False
+        ends: list[list[str | None]] = [[self._last]]
+        if not (read and self._undated):  # then chats are gone, and none was counted in vain
+            ends.append([])
+        self.results.append(WindowEnd(self.api, self.source, window, read, ends))
         self._begin, self._read_before = self._closed, self._read
         self._window_pages = min(2 * self._window_pages, self.source.window_pages)
 

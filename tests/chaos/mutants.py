@@ -77,7 +77,7 @@ MUTANTS = (
     Mutant(
         "window_end_not_looked_at",
         "medchat/settling.py",
-        "        elif list(page.ids) in ([], [self._last]):\n",
+        "        elif list(page.ids) in self._ends:\n",
         "        elif True:\n",
     ),
     Mutant(
