@@ -24,7 +24,7 @@ SHORTEST_SALT = 8  # what is shorter, and not called a salt, is a word or a numb
 
 Kind = t.Literal["string", "integer", "date", "ids", "choice", "url", "timezone"]
 
-# What is no text.
+# Of the kinds that are no text.
 JSON_TYPES = {"integer": ["integer", "null"], "ids": ["array", "string", "null"]}
 
 

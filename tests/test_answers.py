@@ -297,7 +297,7 @@ class TestWaits:
     def test_waits_that_are_asked_for_are_kept(
         self, sandbox: Sandbox, quick: Config, form: t.Any
     ) -> None:
-        fault = Fault("rate_limited", where="swell", retry_after=1.2, retry_after_form=form)
+        fault = Fault("rate_limited", where="swell", retry_after=1.9, retry_after_form=form)
         sandbox.faults.add(fault)
         quick["medchat_org_id"] = quick["medchat_access_token"] = ""
 
@@ -306,9 +306,9 @@ class TestWaits:
         assert run.code == 0
         struck = next(n for n, r in enumerate(sandbox.requests) if r.fault)
         ended = sandbox.requests[struck].ended or 0.0
-        waited = min(r.started for r in sandbox.requests if r.started > ended + 0.15) - ended
-        assert waited > 0.2
-        assert not [r for r in sandbox.requests if ended + 0.05 < r.started < ended + 0.15]
+        # What was admitted before the refusal was known starts at once; dates are whole seconds.
+        waited = min(r.started for r in sandbox.requests if r.started > ended + 0.4) - ended
+        assert waited > 0.8
 
     def test_waiting_costs_no_tries(self, sandbox: Sandbox, quick: Config) -> None:
         quick["max_retries"] = 0

@@ -33,7 +33,7 @@ class SettlingChatWindow(ChatReader):
 
     def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
         super().__init__(api, source, window)
-        self.whole: Window | None = window  # which its part is all of
+        self.whole: Window | None = window  # what the part holds all chats of
         self._pool: dict[str, tuple[Row, int | None]] = {}
         self._since_change: set[str] = set()
         self._in_pass: set[str] = set()
@@ -109,7 +109,7 @@ class WindowEnd(SettlingChatWindow):
         ends: Collection[list[str | None]],
     ) -> None:
         super().__init__(api, source, window)
-        self.whole = None  # what was handed on before may come once more
+        self.whole = None  # its part only adds to what was handed on before
         self._read = read
         self._ends = ends
         self._has_more = False

@@ -273,9 +273,8 @@ class ChatWindow(ChatReader):
         if self._may_repeat or (self._have_moved and self._undated):
             read = 0
         self._may_repeat = False
-        ends: list[list[str | None]] = [[self._last]]
-        if not (read and self._undated):  # then chats are gone, and none was counted in vain
-            ends.append([])
+        # An empty page there tells that chats are gone, unless some were counted in vain.
+        ends = [[self._last]] if read and self._undated else [[], [self._last]]
         self.results.append(WindowEnd(self.api, self.source, window, read, ends))
         self._begin, self._read_before = self._closed, self._read
         self._window_pages = min(2 * self._window_pages, self.source.window_pages)
