@@ -230,16 +230,16 @@ class Sweep:
 
     def _write_range(self, window: Window, rows: int, content: PartContent) -> None:
         begin, end = to_epoch(window.start), to_epoch(window.end)
-        self._announce(max(end, self._next_end()))
+        self._announce(end)
         digests = content.write(begin, end)
         for progress, digest in zip(self._progress, digests, strict=True):
             progress.ranges.append(Range(begin, end, rows, digest))
         self._leader.logger.debug("Read %d chats of %s.", rows, window)
 
     def _announce(self, end: int) -> None:
-        """Bookmark up to where records may be written from now on: see `distrust`."""
+        """Bookmark how far records go, to `end` at least, before the next STATE: see `distrust`."""
         if end > self._unsure and any(share.known.ranges for share in self.shares):
-            self._unsure = end
+            self._unsure = max(end, self._next_end())
             self._bookmark()
             self._leader.write_state()
 

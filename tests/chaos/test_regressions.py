@@ -45,6 +45,16 @@ FOUND: dict[str, Schedule] = {
     "state_at_most_once_per_window": Schedule(
         seed=900, chats=23, days=400, settings=SMALL, runs=(RunPlan(), RunPlan())
     ),
+    # Behind chats of one second, read apart, windows end elsewhere than was foreseen.
+    "state_at_most_once_per_window_out_of_step": Schedule(
+        seed=545,
+        chats=61,
+        days=3,
+        vendors="medchat",
+        settings=(*SMALL, ("medchat_page_size", 3), ("medchat_window_pages", 3)),
+        quirks=(("medchat_order", "shuffled_ties"),),
+        runs=(RunPlan(), RunPlan(), RunPlan(), RunPlan()),
+    ),
     # Windows of one day, a zone behind UTC: today has not come there yet.
     "today_is_refused_where_it_is_still_yesterday": Schedule(
         seed=302,
