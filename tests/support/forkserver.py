@@ -61,7 +61,8 @@ def become(job: Job) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Past the tap's own end, a signal would kill the interpreter while it takes itself down.
-    atexit.register(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    for number in (signal.SIGINT, signal.SIGTERM):  # a mask would hold for this thread only
+        atexit.register(signal.signal, number, signal.SIG_IGN)
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["env"])
