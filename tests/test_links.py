@@ -4,7 +4,7 @@ import typing as t
 
 import pytest
 
-from tap_medchat_swell.answers import Unusable, Vendor
+from tap_medchat_swell.answers import Unusable
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.medchat.links import CutCollections
@@ -16,8 +16,6 @@ NOWHERE = object()
 
 class Pages:
     """Answers from a list, the last one again and again; stands for the client."""
-
-    vendor = Vendor("MedChat")
 
     def __init__(self, *pages: t.Any) -> None:
         self.pages = pages

@@ -1,4 +1,4 @@
-"""MedChat's "Get SMS Chats": how to ask, and what counts as an answer."""
+"""MedChat's "Get SMS Chats": how to ask for pages of chats."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from tap_medchat_swell.answers import Vendor
 from tap_medchat_swell.client import Ask, Client
-from tap_medchat_swell.medchat.envelope import rows_in
+from tap_medchat_swell.medchat.answers import MEDCHAT, rows_in
 from tap_medchat_swell.medchat.links import CutCollections
 from tap_medchat_swell.timestamps import now
 from tap_medchat_swell.windows import Window, literal
@@ -20,25 +19,6 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.gate import Gate
     from tap_medchat_swell.rows import Row
     from tap_medchat_swell.settings import Options
-
-MEDCHAT = Vendor(
-    "MedChat",
-    advice={
-        200: "Check medchat_api_url.",
-        301: "Check medchat_api_url.",
-        302: "Check medchat_api_url and medchat_access_token.",
-        307: "Check medchat_api_url.",
-        308: "Check medchat_api_url.",
-        400: "If it is about the version, check medchat_accept.",
-        401: "Check medchat_access_token: it may be wrong or expired (Admin > Developer "
-        "> MedChat Auth).",
-        403: "The token needs the scope read.sms_chats; text bot executions may need "
-        "read.text_bot_executions too.",
-        404: "Check medchat_org_id and medchat_api_url.",
-        406: "Check medchat_accept.",
-        415: "Check medchat_accept.",
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -52,7 +32,7 @@ class ChatPage:
 
 def chat_rows(document: t.Any) -> list[Row]:
     """The chats in a document; raises Unusable."""
-    return rows_in(MEDCHAT, document, "chats")
+    return rows_in(document, "chats")
 
 
 class MedChatApi:

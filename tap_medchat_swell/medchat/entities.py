@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tap_medchat_swell.answers import wrong_shape
-from tap_medchat_swell.medchat.api import MEDCHAT
-from tap_medchat_swell.medchat.envelope import unwrapped
+from tap_medchat_swell.medchat.answers import MEDCHAT, unwrapped
 from tap_medchat_swell.medchat.links import is_link
 from tap_medchat_swell.rows import KeyFinder, PerShape, Row, folded
 from tap_medchat_swell.timestamps import normalize_timestamp

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
-from tap_medchat_swell.medchat.envelope import rows_in
+from tap_medchat_swell.medchat.answers import rows_in
 from tap_medchat_swell.rows import KeyFinder
 
 if t.TYPE_CHECKING:
@@ -51,7 +51,7 @@ class CutCollections:
                 return rows, False
             followed.add(url)
             try:
-                page, link = self._client.fetch(Ask(url, f"rest of {ask.label}"), self._page)
+                page, link = self._client.fetch(Ask(url, f"rest of {ask.label}"), _page)
             except VendorError as error:
                 if error.status in NOT_THERE:
                     return rows, False
@@ -75,11 +75,13 @@ class CutCollections:
         query = quote(parts.query, safe="%=&$',:/()*+;@!?-._~")
         return urlunsplit((self._base.scheme, self._base.netloc, parts.path, query, ""))
 
-    def _page(self, document: t.Any) -> tuple[list[t.Any], str | None]:
-        rows = rows_in(self._client.vendor, document, "messages or the like")
-        around = document if isinstance(document, dict) else {}
-        link = next((around[key] for key in around if is_link(key)), None)
-        return rows, link if isinstance(link, str) else None
+
+def _page(document: t.Any) -> tuple[list[Row], str | None]:
+    """The rows of a document, and the link to what comes next."""
+    rows = rows_in(document, "messages or the like")
+    around = document if isinstance(document, dict) else {}
+    link = next((around[key] for key in around if is_link(key)), None)
+    return rows, link if isinstance(link, str) else None
 
 
 def is_link(key: str) -> bool:

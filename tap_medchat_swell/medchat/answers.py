@@ -1,0 +1,54 @@
+"""MedChat's answers: what to do about refusals, and what they may wrap their rows in (M1)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from tap_medchat_swell.answers import Vendor, names_error, wrong_shape
+from tap_medchat_swell.rows import Row, folded
+
+MEDCHAT = Vendor(
+    "MedChat",
+    advice={
+        200: "Check medchat_api_url.",
+        301: "Check medchat_api_url.",
+        302: "Check medchat_api_url and medchat_access_token.",
+        307: "Check medchat_api_url.",
+        308: "Check medchat_api_url.",
+        400: "If it is about the version, check medchat_accept.",
+        401: "Check medchat_access_token: it may be wrong or expired (Admin > Developer "
+        "> MedChat Auth).",
+        403: "The token needs the scope read.sms_chats; text bot executions may need "
+        "read.text_bot_executions too.",
+        404: "Check medchat_org_id and medchat_api_url.",
+        406: "Check medchat_accept.",
+        415: "Check medchat_accept.",
+    },
+)
+WRAPPERS = ("value", "items", "data", "results", "$values")
+
+
+def unwrapped(document: t.Any) -> t.Any:
+    """What an object wraps, by the names in use for that; None if nothing."""
+    if not isinstance(document, dict):
+        return document
+    by_key = {folded(key): value for key, value in document.items()}
+    return next((by_key[name] for name in WRAPPERS if name in by_key), None)
+
+
+def rows_in(document: t.Any, what: str) -> list[Row]:
+    """The objects in a document: a bare list or one wrapped in an object.
+
+    None, which stands for a 204 or an empty body, is none. Raises Unusable, whose sentence
+    says `what` they should have been.
+    """
+    if document is None:
+        return []
+    rows = unwrapped(document)
+    if not isinstance(rows, list):
+        raise wrong_shape(MEDCHAT, f"JSON that is no list of {what}")
+    if not all(isinstance(row, dict) for row in rows):
+        raise wrong_shape(MEDCHAT, f"a list of something else than {what}")
+    if not rows and names_error(document):
+        raise wrong_shape(MEDCHAT, f"an error in place of {what}")
+    return rows
