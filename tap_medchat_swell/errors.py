@@ -1,12 +1,12 @@
 """Every failure that this tap names itself.
 
 TapError                 its text is one sentence, free of secrets and patient data
-├── SyncFailed           at least one stream failed; raised when all have run
+├── SyncFailedError           at least one stream failed; raised when all have run
 └── VendorError          an answer that cannot be used, after the retries it deserved
-    └── PageTooLarge     MedChat refused `$top`, or a page is over the size limit (M3)
-Stopped                  SIGTERM or SIGINT arrived
-TargetGone               standard output cannot be written any more
-Cancelled                the reading that a worker was fetching for has ended
+    └── PageTooLargeError     MedChat refused `$top`, or a page is over the size limit (M3)
+ShutdownRequested                  SIGTERM or SIGINT arrived
+OutputClosedError               standard output cannot be written any more
+CancelledError                the reading that a worker was fetching for has ended
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class TapError(Exception):
     """A failure whose text may be shown as it is: no secret, no patient data."""
 
 
-class SyncFailed(TapError):
+class SyncFailedError(TapError):
     """Streams could not be read to their end.
 
     Its sentence repeats why: the last line is all that some orchestrators show.
@@ -65,7 +65,7 @@ class VendorError(TapError):
         return f"{self.where}: {sentence}" if self.where else sentence
 
 
-class PageTooLarge(VendorError):
+class PageTooLargeError(VendorError):
     """Fewer rows per page are needed; `limit` is the vendor's number, if it said one."""
 
     def __init__(self, sentence: str, limit: int | None = None) -> None:
@@ -73,7 +73,7 @@ class PageTooLarge(VendorError):
         self.limit = limit
 
 
-class Stopped(BaseException):
+class ShutdownRequested(BaseException):
     """The process was told to stop. Not an Exception, so that no handler swallows it."""
 
     def __init__(self, signum: int) -> None:
@@ -81,8 +81,8 @@ class Stopped(BaseException):
         self.signum = signum
 
 
-class TargetGone(BaseException):
-    """Standard output cannot be written any more. No Exception, as Stopped is none: the
+class OutputClosedError(BaseException):
+    """Standard output cannot be written any more. No Exception, as ShutdownRequested is none: the
     SDK would call it an unhandled error of the stream.
     """
 
@@ -94,5 +94,5 @@ class TargetGone(BaseException):
         )
 
 
-class Cancelled(BaseException):
+class CancelledError(BaseException):
     """Raised in a worker whose answer nobody waits for any more."""

@@ -10,7 +10,7 @@ from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.readahead import MAX_HELD_BYTES, PageT, Request, WindowReader
 
 if t.TYPE_CHECKING:
-    from tap_medchat_swell.client import Ask, Client
+    from tap_medchat_swell.http.client import Ask, Client
     from tap_medchat_swell.pagination import ODataSkipPaginator, PageLinksPaginator
 
 MAX_REPEATED = 10  # fewer can be chance, where pages are small

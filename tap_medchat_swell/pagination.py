@@ -23,11 +23,11 @@ class PagingError(Exception):
     """The pages do not fit together."""
 
 
-class SeamBroken(PagingError):
+class PageDriftError(PagingError):
     """Rows moved between two requests: some may have been missed (M6)."""
 
 
-class PageRepeated(PagingError):
+class PageRepeatedError(PagingError):
     """Another page was asked for and the same one came (M5)."""
 
 
@@ -43,7 +43,7 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
     """Offsets (`$skip`) that advance by the rows received, never by the rows asked (M3).
 
     Pages overlap by one row. As long as that row stays the same, nothing moved across
-    the seam; when it does not, `advance` raises SeamBroken. The end is a page without
+    the seam; when it does not, `advance` raises PageDriftError. The end is a page without
     a new row, never a short page.
 
     The row at `start` is the known one with the id `first`, where that is given.
@@ -83,16 +83,16 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
         return [self._value + number * stride for number in range(max(1, limit))]
 
     def has_more(self, page: Ids) -> bool:  # type: ignore[override]
-        """Whether the page brought a new row. Raises SeamBroken or PageRepeated."""
+        """Whether the page brought a new row. Raises PageDriftError or PageRepeatedError."""
         ids = page.ids
         if self._value and ids and list(ids) == list(self._first):
-            raise PageRepeated
+            raise PageRepeatedError
         if self._shared and (not ids or ids[0] != self._last):
-            raise SeamBroken
+            raise PageDriftError
         fresh = ids[self._shared :]
         if self._overlap:
             if len(set(fresh)) < len(fresh) or not self._seen.isdisjoint(fresh):
-                raise SeamBroken
+                raise PageDriftError
             self._seen.update(fresh)
         # One row may be all that MedChat sends at a time, and be known already.
         return bool(fresh) or (self.count == 1 and bool(ids))
@@ -133,7 +133,7 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
     says that there is more, or none says anything, only that or many pages without
     anything new are the end. A page with but one hint, which says stop, is followed by
     another, as long as there is something new. The first page once more in place of the
-    second raises PageRepeated.
+    second raises PageRepeatedError.
     """
 
     def __init__(self) -> None:
@@ -155,9 +155,9 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         return list(range(self._value, last + 1))
 
     def has_more(self, page: HintedPage) -> bool:  # type: ignore[override]
-        """Whether there may be another page. Raises PageRepeated."""
+        """Whether there may be another page. Raises PageRepeatedError."""
         if self.is_single and page.ids and list(page.ids) == list(self._first):
-            raise PageRepeated
+            raise PageRepeatedError
         self._first = self._first or page.ids
         known = len(self.ids)
         self.ids.update(page.ids)

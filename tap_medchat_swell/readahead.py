@@ -18,7 +18,7 @@ from tap_medchat_swell.errors import VendorError
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_medchat_swell.client import Ask
+    from tap_medchat_swell.http.client import Ask
 
 MAX_HELD_BYTES = 11 << 20  # some three parts of MedChat's windows
 WINDOWS_AHEAD = 2  # times the number of workers

@@ -20,10 +20,10 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import Metadata
 
-from tap_medchat_swell import state
+from tap_medchat_swell import bookmark as bookmarks
 from tap_medchat_swell.errors import TapError
+from tap_medchat_swell.record_mapper import EXTRAS, Row, RowType
 from tap_medchat_swell.redaction import explain
-from tap_medchat_swell.rows import EXTRAS, Row, RowType
 
 if t.TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ if t.TYPE_CHECKING:
     from singer_sdk.metrics import Counter
     from singer_sdk.singerlib import Catalog, RecordMessage
 
-    from tap_medchat_swell.gate import Gate
+    from tap_medchat_swell.http.rate_limiter import RateLimiter
     from tap_medchat_swell.settings import Options
     from tap_medchat_swell.tap import TapMedchatSwell
 
@@ -54,7 +54,7 @@ def load_schema(name: str) -> dict[str, t.Any]:
 class WindowedStream(Stream, ABC):
     """A stream that is read window by window and bookmarks the frontier."""
 
-    # Rows are typed when they are folded; doing it again costs most of a plain tap's time.
+    # Rows are typed when they are normalize_key; doing it again costs most of a plain tap's time.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
     vendor: t.ClassVar[str]
     ids: t.ClassVar[tuple[str, ...]] = ()  # other names that the vendor may use for the id
@@ -72,9 +72,9 @@ class WindowedStream(Stream, ABC):
         return self._tap.options
 
     @property
-    def gate(self) -> Gate:
-        """The one gate to the stream's vendor."""
-        return self._tap.gates[self.vendor]
+    def rate_limiter(self) -> RateLimiter:
+        """The one rate_limiter to the stream's vendor."""
+        return self._tap.rate_limiters[self.vendor]
 
     @property
     def full_table(self) -> bool:
@@ -268,10 +268,12 @@ class WindowedStream(Stream, ABC):
         self._tap.check_stop()
 
     def move_bookmark(self, value: datetime, scope: str, **details: object) -> None:
-        """Replace the bookmark, but for a dry run; see `state.write`."""
+        """Replace the bookmark, but for a dry run; see `bookmarks.write`."""
         if not self.is_dry_run:
             key = str(self.replication_key)
-            state.write(self.get_context_state(None), key=key, value=value, scope=scope, **details)
+            bookmarks.write(
+                self.get_context_state(None), key=key, value=value, scope=scope, **details
+            )
 
     def write_state(self) -> None:
         """Write STATE, if it has changed, behind all records before it."""

@@ -21,17 +21,17 @@ from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase, _ConfigInput
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_medchat_swell import redaction, settings
-from tap_medchat_swell.command import TapCommand, load_config, load_document
-from tap_medchat_swell.errors import Stopped, SyncFailed, TapError
-from tap_medchat_swell.gate import Gate
+from tap_medchat_swell.bookmark import check_state
+from tap_medchat_swell.cli import TapCommand, load_config, load_document
+from tap_medchat_swell.config_validation import problems
+from tap_medchat_swell.errors import ShutdownRequested, SyncFailedError, TapError
+from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.medchat.streams import (
     SmsChats,
     SmsMemberships,
     SmsMessages,
     SmsTextBotExecutions,
 )
-from tap_medchat_swell.problems import problems
-from tap_medchat_swell.state import check_state
 from tap_medchat_swell.swell.streams import SwellMessageCounts, SwellMessages
 from tap_medchat_swell.writer import BufferedWriter
 
@@ -185,10 +185,10 @@ class TapMedchatSwell(Tap):
         super().load_state(state)
 
     @cached_property
-    def gates(self) -> dict[str, Gate]:
-        """A gate per vendor, for all its streams."""
+    def rate_limiters(self) -> dict[str, RateLimiter]:
+        """A rate_limiter per vendor, for all its streams."""
         limits = (self.options.max_concurrency, self.options.requests_per_minute)
-        return {vendor: Gate(*limits) for vendor in settings.CREDENTIALS}
+        return {vendor: RateLimiter(*limits) for vendor in settings.CREDENTIALS}
 
     # Streams
 
@@ -210,7 +210,7 @@ class TapMedchatSwell(Tap):
     # Running
 
     def run_connection_test(self) -> bool:  # type: ignore[misc]
-        """Try what is selected, of both vendors; raises SyncFailed if a stream cannot be read.
+        """Try what is selected, of both vendors; raises SyncFailedError if a stream cannot be read.
 
         Final in the SDK, which tries all streams, also those that need scopes of their own.
         """
@@ -226,7 +226,7 @@ class TapMedchatSwell(Tap):
         return True
 
     def sync_all(self) -> None:  # type: ignore[misc]
-        """Sync all streams; raises SyncFailed at the end if one could not be read.
+        """Sync all streams; raises SyncFailedError at the end if one could not be read.
 
         Final in the SDK, which ends a run with its first failure. Here the other
         vendor's streams are still read, and the failure must not be lost.
@@ -238,7 +238,7 @@ class TapMedchatSwell(Tap):
     def _end(self) -> None:
         self.message_writer.flush()
         if self.failures:
-            raise SyncFailed(self.failures)
+            raise SyncFailedError(self.failures)
 
     def _tell_what_is_left_out(self) -> None:
         known = self.config_jsonschema["properties"]
@@ -251,9 +251,9 @@ class TapMedchatSwell(Tap):
                 self.logger.info("%s is not read: no %s.", vendor, " and ".join(names))
 
     def check_stop(self) -> None:
-        """Raise Stopped if a signal has come: called where nothing is half done."""
+        """Raise ShutdownRequested if a signal has come: called where nothing is half done."""
         if self._stop_signal is not None:
-            raise Stopped(self._stop_signal)
+            raise ShutdownRequested(self._stop_signal)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Note the signal. The SDK exits with 0 from wherever the signal came upon it."""
@@ -274,7 +274,7 @@ class TapMedchatSwell(Tap):
         try:
             self.check_stop()
             self.sync_all()
-        except Stopped:
+        except ShutdownRequested:
             # Also where it has not changed: what was written since then ends with it.
             self.message_writer.write_message(StateMessage(value=self.state))
             raise

@@ -14,7 +14,7 @@ from singer_sdk.contrib.msgspec import serialize_jsonl
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message, RecordMessage
 
-from tap_medchat_swell.errors import TargetGone
+from tap_medchat_swell.errors import OutputClosedError
 from tap_medchat_swell.redaction import REDACTOR
 
 BUFFER_BYTES = 64 * 1024
@@ -22,7 +22,7 @@ LONGEST_HOLD = 1.0
 
 
 class BufferedWriter(GenericSingerWriter[bytearray, Message]):
-    """Writes lines to standard output; raises TargetGone when that fails."""
+    """Writes lines to standard output; raises OutputClosedError when that fails."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -58,7 +58,7 @@ class BufferedWriter(GenericSingerWriter[bytearray, Message]):
             try:
                 _write_all(REDACTOR.line(data))
             except OSError as error:
-                raise TargetGone(error) from None
+                raise OutputClosedError(error) from None
 
 
 def _write_all(data: bytes | bytearray) -> None:

@@ -12,7 +12,7 @@ from medchat_swell_sandbox import Dataset, Fault
 from medchat_swell_sandbox.clock import utc_now
 from support.readings import Readings
 
-from tap_medchat_swell.client import Ask
+from tap_medchat_swell.http.client import Ask
 from tap_medchat_swell.readahead import Request
 from tap_medchat_swell.swell.counts import CountsWindow
 

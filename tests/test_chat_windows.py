@@ -11,13 +11,13 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from support.pages import Client
 
-from tap_medchat_swell.client import Ask
+from tap_medchat_swell.http.client import Ask
 from tap_medchat_swell.medchat import window as windows
 from tap_medchat_swell.medchat.api import ChatPage
 from tap_medchat_swell.medchat.window import ChatWindow, Expected
 from tap_medchat_swell.readahead import ReadAhead, Workers
+from tap_medchat_swell.time_ranges import TimeRange, to_epoch
 from tap_medchat_swell.timestamps import format_timestamp, parse_timestamp
-from tap_medchat_swell.windows import Window, to_epoch
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,10 +58,10 @@ class Server:
     most: int = SIZE
     before: Callable[[int], object] = lambda _: None
     page_size: int = SIZE
-    asked: list[tuple[Window, int]] = field(default_factory=list)
+    asked: list[tuple[TimeRange, int]] = field(default_factory=list)
     client: Client = field(default_factory=Client)
 
-    def ask(self, window: Window, skip: int) -> Ask:
+    def ask(self, window: TimeRange, skip: int) -> Ask:
         self.asked.append((window, skip))
         return Ask(str(len(self.asked) - 1), "")
 
@@ -105,7 +105,7 @@ class Sweeping:
 
 def read(server: Server, expected: Expected | None = None, workers: int = 1) -> list[Part]:
     pool = Workers(workers)
-    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), Window(START, END), expected)
+    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), TimeRange(START, END), expected)
     try:
         ahead = ReadAhead(iter([reader]), pool, lambda: None)
         return [t.cast("ChatReader", reader).take_part() for reader in ahead]
@@ -357,7 +357,7 @@ def test_pages_cut_silently_are_asked_for_ahead_as_well() -> None:
     """M3: once two pages have come alike short, the others are expected to be so, too."""
     together: list[int] = []
     server = Server(chats(100), most=4)
-    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), Window(START, END))
+    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), TimeRange(START, END))
     while not reader.finished:
         requests = reader.wanted(8)
         together.append(len(requests))
@@ -384,7 +384,7 @@ def test_a_filter_of_its_own_follows_where_offsets_become_large(
 def test_an_empty_page_bounds_what_is_read_ahead() -> None:
     """Chats ended long ago, and what lies behind them comes before the last of them."""
     server = Server(chats(25))
-    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), Window(START, END))
+    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), TimeRange(START, END))
     for request in reader.wanted(1):
         reader.take(request, reader.fetch(request))
     *_, behind_the_end = reader.wanted(8)
@@ -396,7 +396,7 @@ def test_an_empty_page_bounds_what_is_read_ahead() -> None:
 def test_a_page_that_is_late_bounds_what_is_read_ahead() -> None:
     """Memory: the pages behind it only wait."""
     server = Server(chats(600))
-    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), Window(START, END))
+    reader = ChatWindow(t.cast("t.Any", server), Sweeping(), TimeRange(START, END))
     for request in reader.wanted(1):
         reader.take(request, reader.fetch(request))
     late, *others = reader.wanted(8)

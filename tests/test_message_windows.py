@@ -8,14 +8,14 @@ from datetime import date, datetime, timedelta, timezone
 import pytest
 from support.pages import Client
 
-from tap_medchat_swell.client import Ask
+from tap_medchat_swell.http.client import Ask
 from tap_medchat_swell.swell.api import MessagePage
 from tap_medchat_swell.swell.readings import Trust
 from tap_medchat_swell.swell.window import MessageWindow
-from tap_medchat_swell.windows import DayWindow
+from tap_medchat_swell.time_ranges import DayRange
 
 if t.TYPE_CHECKING:
-    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.record_mapper import Row
     from tap_medchat_swell.stream import Item
 
 DAY = timedelta(days=1)
@@ -31,7 +31,7 @@ class Swell:
     page_size = PAGE_SIZE
     client = Client()
 
-    def ask_window(self, window: DayWindow, page: int) -> Ask:
+    def ask_window(self, window: DayRange, page: int) -> Ask:
         return Ask(f"{window.first} {window.last} {page}", "")
 
     def answer(self, ask: Ask) -> MessagePage:
@@ -54,10 +54,10 @@ class Windows:
         self.swell = Swell()
         self.packed: list[int] = []
         trust = Trust()
-        self.first = self._window(DayWindow(FIRST, SHARED), trust, None)
-        self.second = self._window(DayWindow(SHARED, LAST), trust, self.first)
+        self.first = self._window(DayRange(FIRST, SHARED), trust, None)
+        self.second = self._window(DayRange(SHARED, LAST), trust, self.first)
 
-    def _window(self, days: DayWindow, trust: Trust, before: MessageWindow | None) -> MessageWindow:
+    def _window(self, days: DayRange, trust: Trust, before: MessageWindow | None) -> MessageWindow:
         swell = t.cast("t.Any", self.swell)
         return MessageWindow(swell, self._pack, trust, days, before)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 from support.pages import Client
 
-from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
+from tap_medchat_swell.http.client import Ask
 from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import ODataSkipPaginator
 from tap_medchat_swell.readahead import MAX_HELD_BYTES

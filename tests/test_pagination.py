@@ -9,9 +9,9 @@ from support.pages import Page, advance
 from tap_medchat_swell.pagination import (
     MOST_WITHOUT_NEW,
     ODataSkipPaginator,
+    PageDriftError,
     PageLinksPaginator,
-    PageRepeated,
-    SeamBroken,
+    PageRepeatedError,
 )
 
 if t.TYPE_CHECKING:
@@ -82,14 +82,14 @@ class TestODataSkip:
         paginator = ODataSkipPaginator(3)
         advance(paginator, Page(["a", "b", "c"]))
 
-        with pytest.raises(SeamBroken):  # "a" is gone, so c's place is taken by d
+        with pytest.raises(PageDriftError):  # "a" is gone, so c's place is taken by d
             advance(paginator, Page(["d", "e"]))
 
     def test_an_empty_page_at_the_seam_breaks_it(self) -> None:
         paginator = ODataSkipPaginator(3)
         advance(paginator, Page(["a", "b", "c"]))
 
-        with pytest.raises(SeamBroken):
+        with pytest.raises(PageDriftError):
             advance(paginator, Page([]))
 
     @pytest.mark.parametrize("ids", [["c", "a"], ["c", "d", "d"]], ids=["earlier", "same page"])
@@ -97,11 +97,11 @@ class TestODataSkip:
         paginator = ODataSkipPaginator(3)
         advance(paginator, Page(["a", "b", "c"]))
 
-        with pytest.raises(SeamBroken):
+        with pytest.raises(PageDriftError):
             advance(paginator, Page(ids))
 
     def test_an_id_that_comes_twice_on_the_first_page_breaks_it(self) -> None:
-        with pytest.raises(SeamBroken):
+        with pytest.raises(PageDriftError):
             advance(ODataSkipPaginator(3), Page(["a", "b", "a"]))
 
     @pytest.mark.parametrize("overlap", [True, False])
@@ -110,7 +110,7 @@ class TestODataSkip:
         paginator = ODataSkipPaginator(2, overlap=overlap)
         advance(paginator, Page(["a", "b"]))
 
-        with pytest.raises(PageRepeated):
+        with pytest.raises(PageRepeatedError):
             advance(paginator, Page(["a", "b"]))
 
     def test_without_overlap_ids_may_repeat_and_only_an_empty_page_ends(self) -> None:
@@ -142,7 +142,7 @@ class TestODataSkip:
         assert paginator.ahead(3) == []
 
     def test_rows_that_move_between_pages_never_get_lost_unnoticed(self) -> None:
-        """Whatever is deleted while paging: all rows that stay, or SeamBroken."""
+        """Whatever is deleted while paging: all rows that stay, or PageDriftError."""
         rng = random.Random(5)
         broken = 0
         for _ in range(300):
@@ -157,7 +157,7 @@ class TestODataSkip:
 
             try:
                 seen = read_fresh(ODataSkipPaginator(4), serve)
-            except SeamBroken:
+            except PageDriftError:
                 broken += 1
                 continue
             assert set(rows) <= set(seen)
@@ -236,7 +236,7 @@ class TestPageLinks:
         paginator = PageLinksPaginator()
         advance(paginator, Page([1], has_next_link=True, last_page=2, total=2))
 
-        with pytest.raises(PageRepeated):
+        with pytest.raises(PageRepeatedError):
             advance(paginator, Page([1], has_next_link=True, last_page=2, total=2))
 
     def test_the_first_page_once_more_later_on_is_only_a_page_without_news(self) -> None:

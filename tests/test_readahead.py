@@ -7,8 +7,8 @@ import typing as t
 
 import pytest
 
-from tap_medchat_swell.client import Ask
-from tap_medchat_swell.errors import PageTooLarge, VendorError
+from tap_medchat_swell.errors import PageTooLargeError, VendorError
+from tap_medchat_swell.http.client import Ask
 from tap_medchat_swell.readahead import (
     MAX_HELD_BYTES,
     WINDOWS_AHEAD,
@@ -87,7 +87,7 @@ class Reader(WindowReader[str]):
 
 class Forgiving(Reader):
     def refused(self, request: Request, error: VendorError) -> None:
-        if not isinstance(error, PageTooLarge):
+        if not isinstance(error, PageTooLargeError):
             raise error
         self.refusals += 1
         self.to_ask.append(request.token)
@@ -238,7 +238,7 @@ def test_a_mistake_in_a_worker_surfaces_too(error: BaseException) -> None:
 
 
 def test_a_reader_may_adapt_to_a_refusal() -> None:
-    reader = Forgiving("a", pages=2, errors=[PageTooLarge("no")])
+    reader = Forgiving("a", pages=2, errors=[PageTooLargeError("no")])
 
     assert read([reader, Reader("b")]) == ["a", "b"]
     assert reader.refusals == 1

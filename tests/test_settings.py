@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tap_medchat_swell import settings
-from tap_medchat_swell.problems import problems
+from tap_medchat_swell.config_validation import problems
 from tap_medchat_swell.settings import Options, as_ids, secret_values
 
 UTC = timezone.utc

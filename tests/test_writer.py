@@ -10,7 +10,7 @@ import pytest
 from singer_sdk.singerlib.encoding.simple import RecordMessage, SchemaMessage, StateMessage
 
 from tap_medchat_swell import writer
-from tap_medchat_swell.errors import TargetGone
+from tap_medchat_swell.errors import OutputClosedError
 from tap_medchat_swell.redaction import MASK, REDACTOR
 from tap_medchat_swell.writer import BUFFER_BYTES, LONGEST_HOLD, BufferedWriter
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_written_is_told(
     lines = BufferedWriter()
     lines.write_lines(b"a\n")
 
-    with pytest.raises(TargetGone, match=sentence):
+    with pytest.raises(OutputClosedError, match=sentence):
         lines.flush()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typing as t
 
-from tap_medchat_swell.answers import Vendor, names_error, wrong_shape
-from tap_medchat_swell.rows import Row, folded
+from tap_medchat_swell.http.responses import Vendor, names_error, unexpected_payload
+from tap_medchat_swell.record_mapper import Row, normalize_key
 
 MEDCHAT = Vendor(
     "MedChat",
@@ -32,23 +32,23 @@ def unwrapped(document: t.Any) -> t.Any:
     """What an object wraps, by the names in use for that; None if nothing."""
     if not isinstance(document, dict):
         return document
-    by_key = {folded(key): value for key, value in document.items()}
+    by_key = {normalize_key(key): value for key, value in document.items()}
     return next((by_key[name] for name in WRAPPERS if name in by_key), None)
 
 
 def rows_in(document: t.Any, what: str) -> list[Row]:
     """The objects in a document: a bare list or one wrapped in an object.
 
-    None, which stands for a 204 or an empty body, is none. Raises Unusable, whose sentence
+    None, which stands for a 204 or an empty body, is none. Raises ResponseError, whose sentence
     says `what` they should have been.
     """
     if document is None:
         return []
     rows = unwrapped(document)
     if not isinstance(rows, list):
-        raise wrong_shape(MEDCHAT, f"JSON that is no list of {what}")
+        raise unexpected_payload(MEDCHAT, f"JSON that is no list of {what}")
     if not all(isinstance(row, dict) for row in rows):
-        raise wrong_shape(MEDCHAT, f"a list of something else than {what}")
+        raise unexpected_payload(MEDCHAT, f"a list of something else than {what}")
     if not rows and names_error(document):
-        raise wrong_shape(MEDCHAT, f"an error in place of {what}")
+        raise unexpected_payload(MEDCHAT, f"an error in place of {what}")
     return rows

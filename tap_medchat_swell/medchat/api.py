@@ -6,18 +6,18 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from tap_medchat_swell.client import Ask, Client
+from tap_medchat_swell.http.client import Ask, Client
 from tap_medchat_swell.medchat.answers import MEDCHAT, rows_in
-from tap_medchat_swell.medchat.links import CutCollections
+from tap_medchat_swell.medchat.nested_pages import NestedPages
+from tap_medchat_swell.time_ranges import TimeRange, literal
 from tap_medchat_swell.timestamps import now
-from tap_medchat_swell.windows import Window, literal
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from tap_medchat_swell.gate import Gate
-    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.http.rate_limiter import RateLimiter
+    from tap_medchat_swell.record_mapper import Row
     from tap_medchat_swell.settings import Options
 
 
@@ -31,14 +31,14 @@ class ChatPage:
 
 
 def chat_rows(document: t.Any) -> list[Row]:
-    """The chats in a document; raises Unusable."""
+    """The chats in a document; raises ResponseError."""
     return rows_in(document, "chats")
 
 
 class MedChatApi:
     """Asks for pages of chats; `expands` are the child collections to send along."""
 
-    def __init__(self, options: Options, gate: Gate, expands: Sequence[str]) -> None:
+    def __init__(self, options: Options, rate_limiter: RateLimiter, expands: Sequence[str]) -> None:
         self.page_size = options.medchat_page_size
         self._expand = "&$expand=" + ",".join(expands) if expands else ""
         org = quote(options.medchat_org_id, safe="")
@@ -47,15 +47,15 @@ class MedChatApi:
         self.client = Client(
             MEDCHAT,
             options,
-            gate,
+            rate_limiter,
             {
                 "Accept": options.medchat_accept,
                 "Authorization": f"Bearer {options.medchat_access_token}",
             },
         )
-        self._cut = CutCollections(self.client, self._url)
+        self._cut = NestedPages(self.client, self._url)
 
-    def ask(self, window: Window, skip: int) -> Ask:
+    def ask(self, window: TimeRange, skip: int) -> Ask:
         """One page of a window, written the way of MedChat's own examples (M12, M13).
 
         `$` and `:` stay as they are and a space is %20: real OData servers refuse a +.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from tap_medchat_swell import state
+from tap_medchat_swell import bookmark as bookmarks
 from tap_medchat_swell.medchat.digest import UNSURE, Known, Range
+from tap_medchat_swell.time_ranges import from_epoch, to_epoch
 from tap_medchat_swell.timestamps import format_timestamp, parse_timestamp
-from tap_medchat_swell.windows import from_epoch, to_epoch
 
 if t.TYPE_CHECKING:
     from datetime import datetime
@@ -86,7 +86,7 @@ class Share:
     def __init__(self, stream: MedChatStream, scope: str) -> None:
         self.stream = stream
         self.scope = scope
-        trusted, reason = state.trusted(stream.get_context_state(None), scope)
+        trusted, reason = bookmarks.trusted(stream.get_context_state(None), scope)
         if stream.full_table:
             trusted = {}
         self.finished = self._progress(trusted, "finished")
@@ -99,7 +99,7 @@ class Share:
         if "sweep" in trusted and not self.under_way:
             self.known = Known()
         if self.finished and self.under_way and self.under_way.started <= self.finished.started:
-            self.under_way = None  # left over, see `state.write`
+            self.under_way = None  # left over, see `bookmarks.write`
 
     def distrust(self, begin: int, end: int) -> None:
         """Have the windows that begin between these written whole, changed or not.
@@ -113,7 +113,7 @@ class Share:
         ]
         self.known = Known(self.known.cut, ranges)
 
-    def _progress(self, bookmark: state.Bookmark, name: str) -> Progress | None:
+    def _progress(self, bookmark: bookmarks.Bookmark, name: str) -> Progress | None:
         progress = Progress.from_json(bookmark.get(name))
         if name in bookmark and progress is None:
             self.warn("the bookmark is damaged, so more is read again than needed")

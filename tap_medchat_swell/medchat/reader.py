@@ -6,20 +6,20 @@ import collections
 import typing as t
 from dataclasses import dataclass
 
-from tap_medchat_swell.errors import PageTooLarge, VendorError
+from tap_medchat_swell.errors import PageTooLargeError, VendorError
 from tap_medchat_swell.paged import PagedReader
 from tap_medchat_swell.pagination import ODataSkipPaginator
+from tap_medchat_swell.time_ranges import TimeRange, to_epoch
 from tap_medchat_swell.timestamps import parse_timestamp
-from tap_medchat_swell.windows import Window, to_epoch
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from tap_medchat_swell.client import Ask
+    from tap_medchat_swell.http.client import Ask
     from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
     from tap_medchat_swell.readahead import Request
-    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.record_mapper import Row
 
 
 class Content(t.Protocol):
@@ -38,7 +38,7 @@ class Part:
     With `ends_window`, everything up to its end is certain to have been handed on.
     """
 
-    window: Window | None
+    window: TimeRange | None
     rows: int
     content: Content
     ends_window: bool
@@ -69,7 +69,7 @@ class ChatReader(PagedReader["ChatPage"]):
     paginator: ODataSkipPaginator
     page_size = 0
 
-    def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
+    def __init__(self, api: MedChatApi, source: Source, window: TimeRange) -> None:
         super().__init__(api.client)
         self.api = api
         self.source = source
@@ -141,7 +141,7 @@ class ChatReader(PagedReader["ChatPage"]):
 
     def adapt(self, request: Request, error: VendorError) -> None:
         """Ask for smaller pages where these are refused; raise anything else (M3)."""
-        if not isinstance(error, PageTooLarge):
+        if not isinstance(error, PageTooLargeError):
             raise error
         size = self.api.page_size
         if f"$top={size}&" in request.ask.url:  # else another request has lowered it

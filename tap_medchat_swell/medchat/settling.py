@@ -6,7 +6,7 @@ import typing as t
 
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.medchat.reader import ChatReader, Part
-from tap_medchat_swell.pagination import PageRepeated
+from tap_medchat_swell.pagination import PageRepeatedError
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection
@@ -14,8 +14,8 @@ if t.TYPE_CHECKING:
 
     from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
     from tap_medchat_swell.medchat.reader import Source
-    from tap_medchat_swell.rows import Row
-    from tap_medchat_swell.windows import Window
+    from tap_medchat_swell.record_mapper import Row
+    from tap_medchat_swell.time_ranges import TimeRange
 
 MAX_PASSES = 20
 
@@ -31,9 +31,9 @@ class SettlingChatWindow(ChatReader):
 
     overlap = False
 
-    def __init__(self, api: MedChatApi, source: Source, window: Window) -> None:
+    def __init__(self, api: MedChatApi, source: Source, window: TimeRange) -> None:
         super().__init__(api, source, window)
-        self.whole: Window | None = window  # what the part holds all chats of
+        self.whole: TimeRange | None = window  # what the part holds all chats of
         self._pool: dict[str, tuple[Row, int | None]] = {}
         self._since_change: set[str] = set()
         self._in_pass: set[str] = set()
@@ -43,7 +43,7 @@ class SettlingChatWindow(ChatReader):
         """Use the page at the current offset."""
         try:
             self.paginator.advance(page)  # type: ignore[arg-type]
-        except PageRepeated:
+        except PageRepeatedError:
             self.count_repeated(
                 f"MedChat sent the same chats of {self.window} for every $skip: it "
                 "ignores $skip, so what follows the first page cannot be read."
@@ -104,7 +104,7 @@ class WindowEnd(SettlingChatWindow):
         self,
         api: MedChatApi,
         source: Source,
-        window: Window,
+        window: TimeRange,
         read: int,
         ends: Collection[list[str | None]],
     ) -> None:

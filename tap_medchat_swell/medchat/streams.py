@@ -7,13 +7,13 @@ from contextlib import closing
 from functools import cached_property
 
 from tap_medchat_swell.medchat.api import MedChatApi
-from tap_medchat_swell.medchat.entities import CHAT_IDS, Chat, ChildEntity
+from tap_medchat_swell.medchat.chats import CHAT_IDS, Chat, ChildEntity
 from tap_medchat_swell.medchat.sweep import Sweep
 from tap_medchat_swell.readahead import Workers
 from tap_medchat_swell.stream import WindowedStream
 
 if t.TYPE_CHECKING:
-    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.record_mapper import Row
 
 
 class MedChatStream(WindowedStream):
@@ -37,7 +37,7 @@ class MedChatStream(WindowedStream):
         """Sweep the chats for all selected streams."""
         streams = t.cast("list[MedChatStream]", self.readers_peers())
         expands = [stream.entity.expand for stream in streams if stream.entity]
-        api = MedChatApi(self.options, self.gate, expands)
+        api = MedChatApi(self.options, self.rate_limiter, expands)
         with closing(api.client), closing(Workers(self.options.max_concurrency)) as workers:
             Sweep(streams, api).run(workers)
 

@@ -11,16 +11,16 @@ import itertools
 import typing as t
 from datetime import datetime, timedelta
 
-from tap_medchat_swell import state
+from tap_medchat_swell import bookmark as bookmarks
 from tap_medchat_swell.errors import VendorError
+from tap_medchat_swell.medchat.chats import ChatEntity, ChildEntity
 from tap_medchat_swell.medchat.digest import Changes, Range
-from tap_medchat_swell.medchat.entities import ChatEntity, ChildEntity
 from tap_medchat_swell.medchat.progress import Progress, Share
 from tap_medchat_swell.medchat.window import PART_PAGES, ChatWindow, Expected
 from tap_medchat_swell.readahead import ReadAhead
 from tap_medchat_swell.stream import ENCODER
+from tap_medchat_swell.time_ranges import TimeRange, ceil_second, from_epoch, literal, to_epoch
 from tap_medchat_swell.timestamps import format_timestamp, now
-from tap_medchat_swell.windows import Window, ceil_second, from_epoch, literal, to_epoch
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.medchat.reader import ChatReader, Part
     from tap_medchat_swell.medchat.streams import MedChatStream
     from tap_medchat_swell.readahead import Workers
-    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.record_mapper import Row
 
 # A clock that runs ahead at MedChat must not hide the newest chats.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -74,7 +74,7 @@ class Sweep:
         self._options = options = self._leader.options
         self._api = api
         self.window_pages = options.medchat_window_pages
-        scope = state.scope_of(org=options.medchat_org_id)
+        scope = bookmarks.scope_of(org=options.medchat_org_id)
         self.shares = [Share(stream, scope) for stream in streams]
         self.chats = ChatEntity()
         self._children = [
@@ -173,7 +173,7 @@ class Sweep:
             sorted({*self._ends(PART_PAGES), *self._window_ends}),
             self._window_ends,
         )
-        return [ChatWindow(self._api, self, Window(begin, self._end), expected)]
+        return [ChatWindow(self._api, self, TimeRange(begin, self._end), expected)]
 
     def _ends(self, pages: int) -> list[int]:
         """Where the last sweep's parts ended, small ones put together up to some pages.
@@ -228,7 +228,7 @@ class Sweep:
         if self._progress[0].end < self._end:  # else the sweep's own STATE comes next
             self._leader.write_state()
 
-    def _write_range(self, window: Window, rows: int, content: PartContent) -> None:
+    def _write_range(self, window: TimeRange, rows: int, content: PartContent) -> None:
         begin, end = to_epoch(window.start), to_epoch(window.end)
         self._announce(end)
         digests = content.write(begin, end)

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 
 from tap_medchat_swell.medchat.reader import ChatReader, Part
 from tap_medchat_swell.medchat.settling import SettlingChatWindow, WindowEnd
-from tap_medchat_swell.pagination import PageRepeated, PagingError
+from tap_medchat_swell.pagination import PageRepeatedError, PagingError
 from tap_medchat_swell.readahead import MAX_HELD_BYTES
-from tap_medchat_swell.windows import SECOND, Window, from_epoch, to_epoch
+from tap_medchat_swell.time_ranges import SECOND, TimeRange, from_epoch, to_epoch
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
     from tap_medchat_swell.medchat.reader import Source
     from tap_medchat_swell.readahead import Request
-    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.record_mapper import Row
 
 PART_PAGES = 10  # pages whose chats are held until they can be written, and summed up
 FIRST_WINDOW = 2  # pages: even a short history can be resumed in its middle
@@ -94,7 +94,7 @@ class ChatWindow(ChatReader):
         self,
         api: MedChatApi,
         source: Source,
-        window: Window,
+        window: TimeRange,
         expected: Expected | None = None,
         *,
         have_moved: bool = False,
@@ -257,7 +257,7 @@ class ChatWindow(ChatReader):
         self._rows += count
 
     def _hand_on(self, end: datetime, *, ends_window: bool) -> None:
-        window = Window(from_epoch(self._closed), end)
+        window = TimeRange(from_epoch(self._closed), end)
         self.results.append(Part(window, self._rows, self.content, ends_window))
         self._closed = to_epoch(end)
         self._read += self._rows
@@ -266,7 +266,7 @@ class ChatWindow(ChatReader):
 
     def _end_window(self) -> None:
         """Have the end of what was handed on looked at before anything else is."""
-        window = Window(from_epoch(self._begin), from_epoch(self._closed))
+        window = TimeRange(from_epoch(self._begin), from_epoch(self._closed))
         read = self._read - self._read_before
         # A chat that came twice, or one without a time that belongs elsewhere, must not stand
         # for one that did not come: then all is read once more.
@@ -299,12 +299,12 @@ class ChatWindow(ChatReader):
             self._end_window()
         rows = max(0, self._expected.rows - self._read)
         expected = replace(self._expected, rows=rows)
-        window = Window(from_epoch(self._closed), self.window.end)
+        window = TimeRange(from_epoch(self._closed), self.window.end)
         self.replace_by(self._another(window, expected))
 
     def _split(self, error: PagingError) -> None:
         fits_a_page = self.paginator.rows_seen < self.page_size
-        parts = None if fits_a_page or isinstance(error, PageRepeated) else self._halves()
+        parts = None if fits_a_page or isinstance(error, PageRepeatedError) else self._halves()
         if parts is None:
             self.replace_by(SettlingChatWindow(self.api, self.source, self.window))
         else:
@@ -312,11 +312,11 @@ class ChatWindow(ChatReader):
             rest.is_rest = first.window.end - first.window.start == SECOND
             self.replace_by(first, rest)
 
-    def _another(self, window: Window, expected: Expected | None = None) -> ChatWindow:
+    def _another(self, window: TimeRange, expected: Expected | None = None) -> ChatWindow:
         moved = self._have_moved
         return ChatWindow(self.api, self.source, window, expected, have_moved=moved)
 
-    def _halves(self) -> tuple[Window, Window] | None:
+    def _halves(self) -> tuple[TimeRange, TimeRange] | None:
         start, middle = self.window.start, self._pace.middle
         place = half = start + (self.window.end - start) / 2
         if middle is not None and from_epoch(middle) > start:

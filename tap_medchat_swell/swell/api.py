@@ -6,18 +6,18 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from tap_medchat_swell.answers import Vendor, names_error, wrong_shape
-from tap_medchat_swell.client import Ask, Client
-from tap_medchat_swell.rows import KeyFinder, Misfit, Row, as_integer
+from tap_medchat_swell.http.client import Ask, Client
+from tap_medchat_swell.http.responses import Vendor, names_error, unexpected_payload
+from tap_medchat_swell.record_mapper import ConversionError, KeyFinder, Row, as_integer
 from tap_medchat_swell.timestamps import now
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime
 
-    from tap_medchat_swell.gate import Gate
+    from tap_medchat_swell.http.rate_limiter import RateLimiter
     from tap_medchat_swell.settings import Options
-    from tap_medchat_swell.windows import DayWindow
+    from tap_medchat_swell.time_ranges import DayRange
 
 LOGIN = "Swell redirects to its login page or shows it when it does not accept the token."
 SWELL = Vendor(
@@ -75,12 +75,12 @@ class MessagePage:
 
 
 def message_page(document: t.Any) -> MessagePage:
-    """The page in a document; raises Unusable unless it has a list of messages."""
+    """The page in a document; raises ResponseError unless it has a list of messages."""
     rows = document.get("data") if isinstance(document, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise wrong_shape(SWELL, "JSON without a list of messages under data")
+        raise unexpected_payload(SWELL, "JSON without a list of messages under data")
     if not rows and names_error(document):
-        raise wrong_shape(SWELL, "an error in place of messages")
+        raise unexpected_payload(SWELL, "an error in place of messages")
     links, meta = document.get("links"), document.get("meta")
     return MessagePage(
         rows=rows,
@@ -96,7 +96,7 @@ def full_page(document: t.Any, number: int) -> MessagePage:
     """The page of this number; an empty one that tells of messages is not believed at once."""
     page = message_page(document)
     if not page.rows and page.tells_more(number):
-        raise wrong_shape(SWELL, "a page without messages that tells of some", lambda: page)
+        raise unexpected_payload(SWELL, "a page without messages that tells of some", lambda: page)
     return page
 
 
@@ -107,22 +107,22 @@ def _has(part: object, key: str) -> t.TypeGuard[dict[str, t.Any]]:
 def _number(value: object) -> int | None:
     try:
         return as_integer(value)
-    except Misfit:
+    except ConversionError:
         return None
 
 
 def _message_id(row: Row) -> int:
     number = _number(_ID.value(row))
     if number is None:
-        raise wrong_shape(SWELL, "a message without a whole number as its id")
+        raise unexpected_payload(SWELL, "a message without a whole number as its id")
     return number
 
 
 def count_of_day(document: t.Any) -> Row:
-    """The counts in a document; raises Unusable unless both are there."""
+    """The counts in a document; raises ResponseError unless both are there."""
     counts = document if isinstance(document, dict) else {}
     if None in received_and_sent(counts):
-        raise wrong_shape(SWELL, "JSON without the numbers received and sent")
+        raise unexpected_payload(SWELL, "JSON without the numbers received and sent")
     return counts
 
 
@@ -134,17 +134,17 @@ def received_and_sent(counts: Row) -> tuple[int | None, int | None]:
 class SwellApi:
     """Asks for pages of messages, and for counts."""
 
-    def __init__(self, options: Options, gate: Gate) -> None:
+    def __init__(self, options: Options, rate_limiter: RateLimiter) -> None:
         self._options = options
         self.page_size = options.swell_page_size
         self._url = f"{options.swell_api_url.rstrip('/')}/messages"
         token = quote(options.swell_api_token, safe="")
         # Without this Accept, Laravel answers a refused token with a redirect (W17).
         self.client = Client(
-            SWELL, options, gate, {"Accept": "application/json"}, f"&token={token}"
+            SWELL, options, rate_limiter, {"Accept": "application/json"}, f"&token={token}"
         )
 
-    def ask_window(self, window: DayWindow, page: int) -> Ask:
+    def ask_window(self, window: DayRange, page: int) -> Ask:
         """A page of the messages created from a window's first day to its last."""
         dates = {"from_date": str(window.first), "to_date": str(window.last)}
         return self._ask_messages(dates, page, f"messages of {window}")

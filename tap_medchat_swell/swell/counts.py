@@ -13,7 +13,7 @@ if t.TYPE_CHECKING:
     from datetime import date, datetime
 
     from tap_medchat_swell.errors import VendorError
-    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.record_mapper import Row
 
 ALL = "all"
 WEEK = 7

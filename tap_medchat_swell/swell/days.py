@@ -6,7 +6,7 @@ import typing as t
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from tap_medchat_swell import state
+from tap_medchat_swell import bookmark as bookmarks
 from tap_medchat_swell.timestamps import UTC, format_timestamp, now, parse_timestamp
 
 if t.TYPE_CHECKING:
@@ -37,7 +37,7 @@ class DayFrontier:
     def load(cls, stream: WindowedStream, scope: str, since: date) -> DayFrontier:
         """Out of the stream's bookmark, for a run that wants all days from `since` on."""
         fresh = cls(stream, scope, since, since, None, now(), None)
-        bookmark, reason = state.trusted(stream.get_context_state(None), scope)
+        bookmark, reason = bookmarks.trusted(stream.get_context_state(None), scope)
         if stream.full_table or (not bookmark and reason is None):
             return fresh
         loaded = cls._parsed(stream, scope, bookmark)
@@ -70,14 +70,14 @@ class DayFrontier:
 
     @classmethod
     def _parsed(
-        cls, stream: WindowedStream, scope: str, bookmark: state.Bookmark
+        cls, stream: WindowedStream, scope: str, bookmark: bookmarks.Bookmark
     ) -> DayFrontier | None:
         value = parse_timestamp(bookmark.get("replication_key_value"))
         since = parse_timestamp(bookmark.get("since"))
         at, started = (parse_timestamp(bookmark.get(name)) for name in ("at", "started"))
         finished = parse_timestamp(bookmark.get("finished"))
         if finished and started and started <= finished:
-            at = started = None  # left over, see `state.write`
+            at = started = None  # left over, see `bookmarks.write`
         broken_run = (at is None) != (started is None)
         if value is None or since is None or broken_run or (at is None and finished is None):
             return None

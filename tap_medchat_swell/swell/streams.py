@@ -6,10 +6,10 @@ import typing as t
 from contextlib import closing
 from datetime import date, timedelta, tzinfo
 
+from tap_medchat_swell.bookmark import scope_of
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.readahead import ReadAhead, Workers
-from tap_medchat_swell.rows import KeyFinder, Row, as_text
-from tap_medchat_swell.state import scope_of
+from tap_medchat_swell.record_mapper import KeyFinder, Row, as_text
 from tap_medchat_swell.stream import WindowedStream
 from tap_medchat_swell.swell.api import SwellApi
 from tap_medchat_swell.swell.counts import WEEK, CountsWindow
@@ -20,6 +20,7 @@ from tap_medchat_swell.swell.window import (
     PagedMessages,
     UpdatedMessages,
 )
+from tap_medchat_swell.time_ranges import plan_days
 from tap_medchat_swell.timestamps import (
     format_timestamp,
     named_zone,
@@ -27,7 +28,6 @@ from tap_medchat_swell.timestamps import (
     now,
     parse_timestamp,
 )
-from tap_medchat_swell.windows import plan_days
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ class SwellMessages(SwellStream):
         # Swell may take dates in another zone: a day early, and a day late (W4).
         frontier = DayFrontier.load(self, scope, options.start_date.date() - DAY)
         is_first = frontier.finished is None and frontier.at is None
-        api = SwellApi(self.options, self.gate)
+        api = SwellApi(self.options, self.rate_limiter)
         with closing(api.client), closing(Workers(options.max_concurrency)) as workers:
             self._read_windows(frontier, api, workers)
             if not self.has_enough:
@@ -207,7 +207,7 @@ class SwellMessageCounts(SwellStream):
         last = now().date()
         if options.end_date:
             last = min(last, (options.end_date - timedelta(microseconds=1)).date())
-        api = SwellApi(self.options, self.gate)
+        api = SwellApi(self.options, self.rate_limiter)
         with closing(api.client), closing(Workers(options.max_concurrency)) as workers:
             readers = (CountsWindow(api, days, splits) for days in weeks(first, last))
             for window in ReadAhead(readers, workers, self.idle):

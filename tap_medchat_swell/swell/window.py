@@ -9,21 +9,21 @@ import typing as t
 
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.paged import PagedReader
-from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeated
-from tap_medchat_swell.rows import KeyFinder
+from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeatedError
+from tap_medchat_swell.record_mapper import KeyFinder
 from tap_medchat_swell.swell.api import MessagePage, full_page, message_page
 from tap_medchat_swell.swell.days import DAY
 from tap_medchat_swell.swell.readings import Readings
+from tap_medchat_swell.time_ranges import DayRange
 from tap_medchat_swell.timestamps import now, parse_timestamp
-from tap_medchat_swell.windows import DayWindow
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
 
-    from tap_medchat_swell.client import Ask
+    from tap_medchat_swell.http.client import Ask
     from tap_medchat_swell.readahead import Request
-    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.record_mapper import Row
     from tap_medchat_swell.stream import Item
     from tap_medchat_swell.swell.api import SwellApi
     from tap_medchat_swell.swell.readings import Trust
@@ -102,7 +102,7 @@ class PagedMessages(PagedReader[MessagePage]):
             self._trust.hollow = self._trust.hollow + 1 if is_hollow else 0
         try:
             self.paginator.advance(page)  # type: ignore[arg-type]
-        except PageRepeated:
+        except PageRepeatedError:
             self.count_repeated(
                 "Swell sent the same messages for different page numbers: it ignores page, "
                 "so what follows the first page cannot be read."
@@ -153,7 +153,7 @@ class MessageWindow(PagedMessages):
         api: SwellApi,
         pack: Callable[[list[Row]], list[Item]],
         trust: Trust,
-        window: DayWindow,
+        window: DayRange,
         before: PagedMessages | None = None,
     ) -> None:
         super().__init__(api, pack, trust, before)
@@ -181,7 +181,7 @@ class MessageWindow(PagedMessages):
         if not error.is_refusal or too_old or not is_first_page:
             raise error
         if shorter >= self.window.first:
-            self.window = DayWindow(self.window.first, shorter)
+            self.window = DayRange(self.window.first, shorter)
             self._restart()
         elif not self._is_first:
             self.finished = True  # its first day is shared and has not come where Swell is

@@ -70,7 +70,7 @@ MUTANTS = (
     ),
     Mutant(
         "shared_day_dropped",
-        "windows.py",
+        "time_ranges.py",
         "        first = end\n",
         "        first = end + timedelta(days=1)\n",
     ),
@@ -83,7 +83,7 @@ MUTANTS = (
     Mutant(
         "seam_check_off",
         "pagination.py",
-        "            raise SeamBroken\n",
+        "            raise PageDriftError\n",
         "            pass\n",
     ),
     Mutant(
@@ -121,9 +121,9 @@ MUTANTS = (
     ),
     Mutant(
         "empty_answer_is_no_chats",
-        "client.py",
-        "return unusable.meant if failures[unusable.kind] >= self._brief_retries else None",
-        "return unusable.meant",
+        "http/client.py",
+        "return error.meant if failures[error.kind] >= self._brief_retries else None",
+        "return error.meant",
     ),
     Mutant(
         "state_before_its_records",

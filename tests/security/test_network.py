@@ -14,7 +14,7 @@ from medchat_swell_sandbox import Fault, Quirks
 from servers import Connections, Proxy, Recorder
 from tap_runs import STREAMS, Cli, assert_whole, discover, only, select, sync
 
-from tap_medchat_swell.medchat.links import CutCollections
+from tap_medchat_swell.medchat.nested_pages import NestedPages
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,7 @@ BASE = "https://medchat.example/api/external/orgs/org/smsChats"
     ],
 )
 def test_of_a_link_only_path_and_query_are_used(link: str, *, asked: bool) -> None:
-    collections = CutCollections(t.cast("t.Any", None), BASE)
+    collections = NestedPages(t.cast("t.Any", None), BASE)
 
     url = collections._own(link, f"{BASE}?$top=1")
 

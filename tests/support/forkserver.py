@@ -22,9 +22,9 @@ import medchat_swell_sandbox  # noqa: F401 - proves the path
 import singer_sdk.contrib.msgspec
 import singer_sdk.typing
 
-from tap_medchat_swell import client
 from tap_medchat_swell.__main__ import main
-from tap_medchat_swell.gate import Gate
+from tap_medchat_swell.http import client
+from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.settings import CONFIG_JSONSCHEMA
 from tap_medchat_swell.tap import TapMedchatSwell
 
@@ -73,12 +73,12 @@ def become(job: Job) -> None:
 
 def hurry() -> None:
     """Make the pauses before a retry short. How often is retried stays as it is."""
-    hold = Gate.hold
+    hold = RateLimiter.pause
 
-    def held_briefly(gate: Gate, seconds: float) -> None:
-        hold(gate, min(seconds, LONGEST_HOLD))
+    def held_briefly(rate_limiter: RateLimiter, seconds: float) -> None:
+        hold(rate_limiter, min(seconds, LONGEST_HOLD))
 
-    Gate.hold = held_briefly  # type: ignore[assignment,method-assign]
+    RateLimiter.pause = held_briefly  # type: ignore[assignment,method-assign]
     client._pauses = lambda: itertools.repeat(0.002)
 
 

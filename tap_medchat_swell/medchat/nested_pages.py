@@ -10,20 +10,20 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
-from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
+from tap_medchat_swell.http.client import Ask
 from tap_medchat_swell.medchat.answers import rows_in
-from tap_medchat_swell.rows import KeyFinder
+from tap_medchat_swell.record_mapper import KeyFinder
 
 if t.TYPE_CHECKING:
-    from tap_medchat_swell.client import Client
-    from tap_medchat_swell.rows import Row
+    from tap_medchat_swell.http.client import Client
+    from tap_medchat_swell.record_mapper import Row
 
 MAX_PAGES = 1000
 NOT_THERE = (400, 404)
 
 
-class CutCollections:
+class NestedPages:
     """Follows the links in chats' rows; runs in workers, so it keeps no state."""
 
     def __init__(self, client: Client, url: str) -> None:

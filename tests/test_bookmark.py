@@ -5,33 +5,33 @@ from datetime import datetime, timezone
 
 import pytest
 
-from tap_medchat_swell import state
+from tap_medchat_swell import bookmark as bookmarks
 from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.medchat.progress import Progress
+from tap_medchat_swell.time_ranges import from_epoch, to_epoch
 from tap_medchat_swell.timestamps import parse_timestamp
-from tap_medchat_swell.windows import from_epoch, to_epoch
 
 UTC = timezone.utc
 NOW = datetime(2024, 2, 29, 12, 30, 15, 250_000, tzinfo=UTC)
 
 
-def good(**changes: object) -> state.Bookmark:
-    bookmark: state.Bookmark = {}
-    state.write(bookmark, key="created_at", value=NOW, scope="s")
+def good(**changes: object) -> bookmarks.Bookmark:
+    bookmark: bookmarks.Bookmark = {}
+    bookmarks.write(bookmark, key="created_at", value=NOW, scope="s")
     return bookmark | changes
 
 
 class TestTrust:
     def test_what_was_written_is_trusted(self) -> None:
-        assert state.trusted(good(), "s") == (good(), None)
+        assert bookmarks.trusted(good(), "s") == (good(), None)
 
     @pytest.mark.parametrize("bookmark", [{}, {"starting_replication_value": "x"}])
-    def test_a_new_bookmark_is_empty_without_complaint(self, bookmark: state.Bookmark) -> None:
-        assert state.trusted(bookmark, "s") == ({}, None)
+    def test_a_new_bookmark_is_empty_without_complaint(self, bookmark: bookmarks.Bookmark) -> None:
+        assert bookmarks.trusted(bookmark, "s") == ({}, None)
 
     @pytest.mark.parametrize("version", [0, 2, None, "1", [1]])
     def test_another_version(self, version: object) -> None:
-        trusted, reason = state.trusted(good(version=version), "s")
+        trusted, reason = bookmarks.trusted(good(version=version), "s")
 
         assert trusted == {}
         assert reason is not None
@@ -41,11 +41,11 @@ class TestTrust:
         bookmark = good()
         del bookmark["version"]
 
-        assert state.trusted(bookmark, "s")[0] == {}
+        assert bookmarks.trusted(bookmark, "s")[0] == {}
 
     @pytest.mark.parametrize("scope", ["other", None, 5])
     def test_another_scope(self, scope: object) -> None:
-        trusted, reason = state.trusted(good(scope=scope), "s")
+        trusted, reason = bookmarks.trusted(good(scope=scope), "s")
 
         assert trusted == {}
         assert reason is not None
@@ -54,20 +54,20 @@ class TestTrust:
 
 class TestScope:
     def test_same_settings_same_scope(self) -> None:
-        assert state.scope_of(a=("1", "2"), b="x") == state.scope_of(b="x", a=("1", "2"))
+        assert bookmarks.scope_of(a=("1", "2"), b="x") == bookmarks.scope_of(b="x", a=("1", "2"))
 
     @pytest.mark.parametrize("other", [{"a": ("1",)}, {"a": ("2", "1")}, {"b": ("1", "2")}, {}])
     def test_other_settings_other_scope(self, other: dict[str, t.Any]) -> None:
-        assert state.scope_of(a=("1", "2")) != state.scope_of(**other)
+        assert bookmarks.scope_of(a=("1", "2")) != bookmarks.scope_of(**other)
 
     def test_it_shows_no_setting(self) -> None:
-        assert "0b7c1d52" not in state.scope_of(org="0b7c1d52")
+        assert "0b7c1d52" not in bookmarks.scope_of(org="0b7c1d52")
 
 
 class TestShape:
     @pytest.mark.parametrize("document", [{}, {"bookmarks": {}}, {"bookmarks": {"a": {}}}])
     def test_good(self, document: object) -> None:
-        state.check_state(document)
+        bookmarks.check_state(document)
 
     @pytest.mark.parametrize(
         "document",
@@ -75,22 +75,22 @@ class TestShape:
     )
     def test_bad(self, document: object) -> None:
         with pytest.raises(TapError, match="must be a JSON object"):
-            state.check_state(document)
+            bookmarks.check_state(document)
 
     def test_something_else(self) -> None:
         with pytest.raises(TapError, match="has no bookmarks"):
-            state.check_state({"swell_api_token": "x"})
+            bookmarks.check_state({"swell_api_token": "x"})
 
 
 def test_write_replaces_all_that_was_there() -> None:
-    bookmark: state.Bookmark = {"progress_markers": 1, "at": "old"}
+    bookmark: bookmarks.Bookmark = {"progress_markers": 1, "at": "old"}
 
-    state.write(bookmark, key="date", value=NOW, scope="s", since="2024-01-01", at=None)
+    bookmarks.write(bookmark, key="date", value=NOW, scope="s", since="2024-01-01", at=None)
 
     assert bookmark == {
         "replication_key": "date",
         "replication_key_value": "2024-02-29T12:30:15.250000Z",
-        "version": state.VERSION,
+        "version": bookmarks.VERSION,
         "scope": "s",
         "since": "2024-01-01",
     }

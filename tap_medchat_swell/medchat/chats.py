@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tap_medchat_swell.answers import wrong_shape
+from tap_medchat_swell.http.responses import unexpected_payload
 from tap_medchat_swell.medchat.answers import MEDCHAT, unwrapped
-from tap_medchat_swell.medchat.links import is_link
-from tap_medchat_swell.rows import KeyFinder, PerShape, Row, folded
+from tap_medchat_swell.medchat.nested_pages import is_link
+from tap_medchat_swell.record_mapper import KeyFinder, PerShape, Row, normalize_key
 from tap_medchat_swell.timestamps import normalize_timestamp
 
 if t.TYPE_CHECKING:
@@ -88,7 +88,7 @@ class ChatEntity:
                 rows = unwrapped(value)
                 found[expand] = rows if isinstance(rows, list) else [value]
             else:
-                raise wrong_shape(MEDCHAT, f"{expand} that is no list").error
+                raise unexpected_payload(MEDCHAT, f"{expand} that is no list").error
         return Chat(chat_id, row, found, frozenset(cut_short))
 
 
@@ -103,8 +103,8 @@ def _keys_of_children(shape: tuple[str, ...]) -> list[tuple[str, str, bool]]:
 
 
 def _expand_of(key: str) -> str | None:
-    base = folded(key.partition("@")[0])
-    return next((expand for expand in EXPANDS if folded(expand) == base), None)
+    base = normalize_key(key.partition("@")[0])
+    return next((expand for expand in EXPANDS if normalize_key(expand) == base), None)
 
 
 class ChildEntity:
@@ -127,7 +127,9 @@ class ChildEntity:
         used: collections.Counter[str] = collections.Counter()
         for row in items or ():
             if not isinstance(row, dict):
-                raise wrong_shape(MEDCHAT, f"{self.expand} of something else than objects").error
+                raise unexpected_payload(
+                    MEDCHAT, f"{self.expand} of something else than objects"
+                ).error
             value = self._id.value(row)
             if value is None or value == "":
                 created, *rest = (finder.value(row) for finder in self._identity)

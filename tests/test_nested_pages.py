@@ -4,10 +4,10 @@ import typing as t
 
 import pytest
 
-from tap_medchat_swell.answers import Unusable
-from tap_medchat_swell.client import Ask
 from tap_medchat_swell.errors import VendorError
-from tap_medchat_swell.medchat.links import CutCollections
+from tap_medchat_swell.http.client import Ask
+from tap_medchat_swell.http.responses import ResponseError
+from tap_medchat_swell.medchat.nested_pages import NestedPages
 
 BASE = "https://medchat.example/smschatapi"
 LINK = "Messages@odata.nextLink"
@@ -42,7 +42,7 @@ def page(numbers: list[int], link: str | None = None, name: str = "value") -> di
 def completed(pages: Pages) -> dict[str, t.Any]:
     """A chat with one message and a link to the pages; messages as their numbers."""
     chat: dict[str, t.Any] = {"id": "c", "Messages": rows(0), LINK: f"{BASE}/x?1"}
-    cut = CutCollections(t.cast("t.Any", pages), f"{BASE}/smsChats")
+    cut = NestedPages(t.cast("t.Any", pages), f"{BASE}/smsChats")
     cut.complete([chat], Ask(f"{BASE}/smsChats?$top=1", "chats"))
     return chat | {"Messages": [message["id"] for message in chat["Messages"]]}
 
@@ -67,7 +67,7 @@ def test_all_pages_are_appended(last: list[t.Any]) -> None:
     "odd", [17, "Server busy", True, ["busy"], {"value": [], "error": {"code": "x"}}, {}]
 )
 def test_an_odd_answer_is_no_end(odd: object) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(ResponseError):
         completed(Pages(page([1], "2"), odd))
 
 

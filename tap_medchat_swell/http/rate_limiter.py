@@ -1,4 +1,4 @@
-"""The one gate through which all requests to a vendor pass.
+"""The one rate_limiter through which all requests to a vendor pass.
 
 Whatever one worker learns of the vendor's limits holds for all: a wait that was asked
 for stops everybody, announced remainders are not overdrawn, and after a 429 fewer
@@ -14,28 +14,28 @@ import threading
 import time
 import typing as t
 
-from tap_medchat_swell.errors import Cancelled
+from tap_medchat_swell.errors import CancelledError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MINUTE = 60.0
-MOST_PATIENCE = 64.0
+MAX_BACKOFF = 64.0
 
 
-class Gate:
+class RateLimiter:
     """Admits requests one by one; all times are seconds of a monotonic clock."""
 
     def __init__(
         self,
-        width: int,
+        limit: int,
         per_minute: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._changed = threading.Condition()
-        self._full_width = self._width = self._unrefused = float(width)
-        self._patience = 1.0
+        self._max_limit = self._limit = self._ceiling = float(limit)
+        self._backoff = 1.0
         self._per_minute = per_minute
         self._starts: collections.deque[float] = collections.deque()
         self._in_flight = 0
@@ -44,12 +44,12 @@ class Gate:
         self._period_start: float | None = None
         self._period: float | None = None
 
-    def enter(self, is_closed: Callable[[], bool]) -> None:
-        """Wait for admission; raises Cancelled when the client is closed: see `wake`."""
+    def acquire(self, is_closed: Callable[[], bool]) -> None:
+        """Wait for admission; raises CancelledError when the client is closed: see `wake`."""
         with self._changed:
             while True:
                 if is_closed():
-                    raise Cancelled
+                    raise CancelledError
                 wait = self._wait()
                 if wait is not None and wait <= 0:
                     break
@@ -62,7 +62,7 @@ class Gate:
         now = self._clock()
         if now < self._not_before:
             return self._not_before - now
-        if self._in_flight >= max(1, int(self._width)):
+        if self._in_flight >= max(1, int(self._limit)):
             return None
         if self._remaining is not None and self._remaining <= self._in_flight:
             if self._in_flight:
@@ -95,26 +95,26 @@ class Gate:
             return 0.0
         return self._starts[0] + MINUTE - now
 
-    def leave(self, headers: Mapping[str, str] | None) -> None:
+    def release(self, headers: Mapping[str, str] | None) -> None:
         """A request is done; `headers` are its answer's, in lower case; None: none came."""
         with self._changed:
             self._in_flight -= 1
             # While nobody is admitted, answers tell of what is over, refusals among them.
             if headers is not None and self._clock() >= self._not_before:
                 self._learn(headers)
-                self._widen()
+                self._increase()
             self._changed.notify_all()
 
-    def _widen(self) -> None:
+    def _increase(self) -> None:
         """By one per round trip; beyond what was refused, the slower the oftener it was."""
-        patience = self._patience if self._width >= self._unrefused else 1.0
-        self._width = min(self._full_width, self._width + 1 / (patience * self._width))
+        backoff = self._backoff if self._limit >= self._ceiling else 1.0
+        self._limit = min(self._max_limit, self._limit + 1 / (backoff * self._limit))
 
-    def _narrow(self) -> None:
+    def _decrease(self) -> None:
         if self._remaining is None:  # else it was a number per minute that was overdrawn
-            self._unrefused = max(1.0, self._in_flight - 1.0)
-            self._patience = min(2 * self._patience, MOST_PATIENCE)
-        self._width = max(1.0, self._width / 2)
+            self._ceiling = max(1.0, self._in_flight - 1.0)
+            self._backoff = min(2 * self._backoff, MAX_BACKOFF)
+        self._limit = max(1.0, self._limit / 2)
 
     def _learn(self, headers: Mapping[str, str]) -> None:
         limit, remaining = (
@@ -130,7 +130,7 @@ class Gate:
         # Answers overtake each other: the smallest number is the newest.
         self._remaining = min(left, self._remaining)
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """A 429 or Retry-After came: admit nobody for so long, then fewer at a time.
 
         To be called before the refused request leaves; once more only prolongs it. What else
@@ -142,7 +142,7 @@ class Gate:
             if self._period_start is not None:
                 self._period = max(end - self._period_start, 1.0)
             if now >= self._not_before:
-                self._narrow()
+                self._decrease()
             self._not_before = max(self._not_before, end)
             self._remaining = self._period_start = None
             self._changed.notify_all()

@@ -5,10 +5,10 @@ from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
-from tap_medchat_swell.windows import (
+from tap_medchat_swell.time_ranges import (
     SECOND,
-    DayWindow,
-    Window,
+    DayRange,
+    TimeRange,
     ceil_second,
     from_epoch,
     literal,
@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 
 class TestWindow:
-    window = Window(NOON, NOON + HOUR)
+    window = TimeRange(NOON, NOON + HOUR)
 
     @pytest.mark.parametrize(
         ("instant", "inside"),
@@ -40,7 +40,7 @@ class TestWindow:
     def test_cut_leaves_no_gap_and_no_overlap(self) -> None:
         at = NOON + timedelta(minutes=20)
 
-        assert self.window.cut(at) == (Window(NOON, at), Window(at, NOON + HOUR))
+        assert self.window.cut(at) == (TimeRange(NOON, at), TimeRange(at, NOON + HOUR))
 
     def test_cut_is_at_a_whole_second(self) -> None:
         """Filters hold whole seconds: a cut in between would lose what lies there."""
@@ -54,7 +54,7 @@ class TestWindow:
         assert self.window.cut(at) is None
 
     def test_a_second_cannot_be_cut(self) -> None:
-        assert Window(NOON, NOON + SECOND).cut(NOON + SECOND / 2) is None
+        assert TimeRange(NOON, NOON + SECOND).cut(NOON + SECOND / 2) is None
 
     def test_text(self) -> None:
         assert str(self.window) == "2024-02-29T12:00:00Z to 2024-02-29T13:00:00Z"
@@ -78,19 +78,19 @@ class TestDays:
     def test_one_day(self) -> None:
         day = date(2024, 2, 29)
 
-        assert list(plan_days(day, day, 6)) == [DayWindow(day, day)]
+        assert list(plan_days(day, day, 6)) == [DayRange(day, day)]
 
     @pytest.mark.parametrize(
         ("day", "near"),
         [("07", False), ("08", True), ("10", True), ("16", True), ("18", True), ("19", False)],
     )
     def test_near(self, day: str, *, near: bool) -> None:
-        window = DayWindow(date(2024, 5, 10), date(2024, 5, 16))
+        window = DayRange(date(2024, 5, 10), date(2024, 5, 16))
 
         assert window.is_near(f"2024-05-{day}") is near
 
     def test_text(self) -> None:
-        assert str(DayWindow(date(2024, 5, 10), date(2024, 5, 16))) == "2024-05-10 to 2024-05-16"
+        assert str(DayRange(date(2024, 5, 10), date(2024, 5, 16))) == "2024-05-10 to 2024-05-16"
 
 
 def test_ceil_second() -> None:

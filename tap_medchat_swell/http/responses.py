@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tap_medchat_swell.errors import OK, PageTooLarge, VendorError
+from tap_medchat_swell.errors import OK, PageTooLargeError, VendorError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,8 +30,8 @@ class Action(enum.Enum):
 
     FAIL = "nothing: end with the sentence"
     RETRY = "asking again a little later"
-    RETRY_BRIEFLY = "asking again twice; oftener, once the vendor has answered well"
-    WAIT = "waiting until the rate limit allows more, however often"
+    RETRY_LIMITED = "asking again twice; oftener, once the vendor has answered well"
+    RATE_LIMITED = "waiting until the rate limit allows more, however often"
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ RULES: dict[int, tuple[Action, str]] = {
     404: (Action.FAIL, "knows no such address"),
     406: (Action.FAIL, "does not offer the version that was asked for"),
     408: (Action.RETRY, "gave up waiting for the request"),
-    409: (Action.RETRY_BRIEFLY, "reported a conflict"),
+    409: (Action.RETRY_LIMITED, "reported a conflict"),
     415: (Action.FAIL, "does not offer the version that was asked for"),
     422: (Action.FAIL, "refused a parameter"),
     425: (Action.RETRY, "asked for the request later"),
-    429: (Action.WAIT, "limits the rate of requests"),
+    429: (Action.RATE_LIMITED, "limits the rate of requests"),
 }
 RULE_BY_CLASS: dict[int, tuple[Action, str]] = {
-    1: (Action.RETRY_BRIEFLY, "sent an interim answer only"),
-    2: (Action.RETRY_BRIEFLY, "sent an answer without data"),
+    1: (Action.RETRY_LIMITED, "sent an interim answer only"),
+    2: (Action.RETRY_LIMITED, "sent an answer without data"),
     3: (Action.FAIL, "redirected the request, which is never followed"),
     4: (Action.FAIL, "refused the request"),
     5: (Action.RETRY, "failed to answer"),
@@ -71,7 +71,7 @@ NO_CONTENT = 204
 UNAVAILABLE = 503
 
 
-class Unusable(Exception):
+class ResponseError(Exception):
     """An answer, or the lack of one, that cannot be used as it is.
 
     `wait` is how many seconds the vendor asked for; `error` is what to raise when
@@ -99,14 +99,14 @@ class Unusable(Exception):
 
 
 def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Raise Unusable unless the status is 200, or 204 with its empty body (M1)."""
+    """Raise ResponseError unless the status is 200, or 204 with its empty body (M1)."""
     if status in {OK, NO_CONTENT}:
         return
     action, what = RULES.get(status) or RULE_BY_CLASS.get(
         status // 100, (Action.FAIL, "sent an unknown status")
     )
     if action is Action.FAIL and _is_cut(body):
-        action = Action.RETRY_BRIEFLY  # what helps may stand in what was cut off (M3)
+        action = Action.RETRY_LIMITED  # what helps may stand in what was cut off (M3)
     sentence = " ".join(
         filter(
             None,
@@ -119,12 +119,12 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     )
     error = VendorError(sentence)
     if status == 400 and re.search(rb"\btop\b", body.lower()):  # noqa: PLR2004
-        error = PageTooLarge(sentence, _named_limit(body))
+        error = PageTooLargeError(sentence, _named_limit(body))
     error.status = status
-    wait = asked_wait(headers, is_limited=action is Action.WAIT)
+    wait = asked_wait(headers, is_limited=action is Action.RATE_LIMITED)
     if status == UNAVAILABLE and wait is not None:
-        action = Action.WAIT  # as short waits, asked for, would use up all tries
-    raise Unusable(action, error, wait)
+        action = Action.RATE_LIMITED  # as short waits, asked for, would use up all tries
+    raise ResponseError(action, error, wait)
 
 
 def _parsed(body: bytes) -> t.Any:
@@ -277,7 +277,7 @@ def _seconds(text: str) -> float | None:
 def decode_json(vendor: Vendor, body: bytes) -> t.Any:
     """The document in a body.
 
-    What is not JSON raises Unusable. An empty body, or null, may be meant as none, and
+    What is not JSON raises ResponseError. An empty body, or null, may be meant as none, and
     bytes that are not UTF-8 as they are. Lone surrogates are replaced, as UTF-8 has no
     form for them.
     """
@@ -288,7 +288,7 @@ def decode_json(vendor: Vendor, body: bytes) -> t.Any:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         document = _decode_slowly(vendor, body)
     if document is None:
-        raise wrong_shape(vendor, "an empty answer", lambda: None)
+        raise unexpected_payload(vendor, "an empty answer", lambda: None)
     return document
 
 
@@ -305,7 +305,7 @@ def _decode_slowly(vendor: Vendor, body: bytes, errors: str = "strict") -> t.Any
     except ValueError:
         if _begins_as_json(body):
             sentence = f"{vendor.name} sent an answer that was cut short ({len(body)} bytes)."
-            raise Unusable(Action.RETRY, VendorError(sentence)) from None
+            raise ResponseError(Action.RETRY, VendorError(sentence)) from None
         what = "is a web page" if b"<html" in body[:2000].lower() else "is not JSON"
         raise _not_json(vendor, f"{what} ({len(body)} bytes)") from None
 
@@ -328,12 +328,14 @@ def names_error(document: t.Any) -> bool:
     return by_key.get("success") is False or any(map(by_key.get, ("error", "errors")))
 
 
-def _not_json(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None) -> Unusable:
-    return wrong_shape(vendor, f"an answer that {what}", meant)
+def _not_json(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None) -> ResponseError:
+    return unexpected_payload(vendor, f"an answer that {what}", meant)
 
 
-def wrong_shape(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None) -> Unusable:
+def unexpected_payload(
+    vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None
+) -> ResponseError:
     """A 200 that holds something else than what was asked for."""
     error = VendorError(f"{vendor.name} sent {what}. {vendor.advice.get(OK, '')}".strip())
     error.status = OK
-    return Unusable(Action.RETRY_BRIEFLY, error, meant=meant)
+    return ResponseError(Action.RETRY_LIMITED, error, meant=meant)

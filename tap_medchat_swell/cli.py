@@ -15,7 +15,7 @@ import warnings
 import click
 from singer_sdk.plugin_base import SingerCommand
 
-from tap_medchat_swell.errors import Stopped, TapError, TargetGone
+from tap_medchat_swell.errors import OutputClosedError, ShutdownRequested, TapError
 from tap_medchat_swell.redaction import explain
 
 FAILED = 1
@@ -28,18 +28,18 @@ class TapCommand(SingerCommand):
         """Run, and turn whatever comes into a line and an exit code."""
         try:
             return super().main(*args, **kwargs)
-        except TargetGone as gone:
+        except OutputClosedError as gone:
             self._end_without_output(gone)
-        except Stopped as stopped:
+        except ShutdownRequested as stopped:
             self.logger.warning("Stopped by signal %d.", stopped.signum)
             sys.exit(128 + stopped.signum)
         except Exception as error:  # noqa: BLE001 - the last resort
             if isinstance(error, OSError) and error.filename is None:
-                self._end_without_output(TargetGone(error))
+                self._end_without_output(OutputClosedError(error))
             self.logger.error("%s", explain(error))  # noqa: TRY400 - tells what may be told
             sys.exit(FAILED)
 
-    def _end_without_output(self, gone: TargetGone) -> t.NoReturn:
+    def _end_without_output(self, gone: OutputClosedError) -> t.NoReturn:
         self.logger.error("%s", gone)
         # Keep Python from flushing what cannot be written, and complaining, as it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

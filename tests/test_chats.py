@@ -4,7 +4,7 @@ import typing as t
 
 import pytest
 
-from tap_medchat_swell.medchat.entities import ChatEntity, ChildEntity
+from tap_medchat_swell.medchat.chats import ChatEntity, ChildEntity
 
 Row = dict[str, t.Any]
 

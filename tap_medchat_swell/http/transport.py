@@ -22,13 +22,13 @@ import requests.adapters
 import urllib3
 import urllib3.exceptions
 
-from tap_medchat_swell.answers import Action, Unusable
-from tap_medchat_swell.errors import PageTooLarge, VendorError
+from tap_medchat_swell.errors import PageTooLargeError, VendorError
+from tap_medchat_swell.http.responses import Action, ResponseError
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tap_medchat_swell.answers import Vendor
+    from tap_medchat_swell.http.responses import Vendor
     from tap_medchat_swell.settings import Options
 
 UNTRUSTED = (
@@ -156,7 +156,7 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
 class Transport:
     """Gets answers from one vendor; shared by all workers.
 
-    What goes wrong on the way raises Unusable, told by its type alone: the texts of the
+    What goes wrong on the way raises ResponseError, told by its type alone: the texts of the
     exceptions behind it hold the URL and its token.
     """
 
@@ -206,10 +206,10 @@ class Transport:
         except NETWORK_ERRORS as error:
             raise self._unreachable(error) from None
 
-    def _unreachable(self, error: Exception) -> Unusable:
+    def _unreachable(self, error: Exception) -> ResponseError:
         action, sentence = _reason(error)
         name = self._vendor.name
-        return Unusable(action, VendorError(sentence.format(vendor=name, prefix=name.lower())))
+        return ResponseError(action, VendorError(sentence.format(vendor=name, prefix=name.lower())))
 
     def _body(self, response: urllib3.HTTPResponse, stack: contextlib.ExitStack) -> bytes:
         chunks: list[bytes] = []
@@ -225,7 +225,7 @@ class Transport:
         except NETWORK_ERRORS as error:
             response.close()
             raise self._broken_off(error) from None
-        except Unusable:
+        except ResponseError:
             response.close()  # the connection cannot be used again
             raise
         response.release_conn()
@@ -238,13 +238,13 @@ class Transport:
                 f"{self._options.max_response_mb} MiB. Lower the page size, or raise "
                 "max_response_mb."
             )
-            raise Unusable(Action.FAIL, PageTooLarge(sentence))
+            raise ResponseError(Action.FAIL, PageTooLargeError(sentence))
 
-    def _broken_off(self, error: Exception) -> Unusable:
+    def _broken_off(self, error: Exception) -> ResponseError:
         timed_out = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
         what = "took too long" if isinstance(error, timed_out) else "broke off"
         sentence = f"An answer of {self._vendor.name} {what} halfway."
-        return Unusable(Action.RETRY, VendorError(sentence))
+        return ResponseError(Action.RETRY, VendorError(sentence))
 
 
 def _reason(error: Exception) -> tuple[Action, str]:

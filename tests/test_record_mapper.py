@@ -4,13 +4,13 @@ import typing as t
 
 import pytest
 
-from tap_medchat_swell.rows import (
+from tap_medchat_swell.record_mapper import (
     MAX_DEPTH,
     MAX_FIELDS,
     KeyFinder,
-    Oversized,
+    RowTooLargeError,
     RowType,
-    fold_freely,
+    clean_json,
     snake_case,
 )
 
@@ -130,7 +130,7 @@ def test_no_unknown_key_ever_takes_anothers_place(keys: tuple[str, ...]) -> None
     row = dict(zip(keys, (1, 2, 3), strict=True))
 
     assert sorted(record(row)["additional_properties"].values()) == [1, 2, 3]
-    assert sorted(fold_freely(row).values()) == [1, 2, 3]
+    assert sorted(clean_json(row).values()) == [1, 2, 3]
 
 
 def test_a_repeated_key_fills_its_column_and_is_kept_too() -> None:
@@ -184,7 +184,7 @@ def test_text_columns_take_numbers(value: object, text: str) -> None:
 def test_text_columns_keep_structures_aside(value: object) -> None:
     extras = record({"userPhoneNumber": value})["additional_properties"]
 
-    assert extras == {"user_phone_number": fold_freely(value)}
+    assert extras == {"user_phone_number": clean_json(value)}
 
 
 def test_an_empty_date_is_null_and_a_wrong_one_is_kept_aside() -> None:
@@ -260,7 +260,7 @@ def test_without_additional_properties_nothing_unknown_is_left() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_numbers_that_json_has_not_become_null(value: float) -> None:
-    assert fold_freely({"a": [value]}) == {"a": [None]}
+    assert clean_json({"a": [value]}) == {"a": [None]}
 
 
 def nested(levels: int) -> t.Any:
@@ -272,15 +272,15 @@ def nested(levels: int) -> t.Any:
 
 def test_depth_is_bounded() -> None:
     assert record({"extra": nested(MAX_DEPTH)})
-    with pytest.raises(Oversized, match="levels"):
+    with pytest.raises(RowTooLargeError, match="levels"):
         record({"extra": nested(MAX_DEPTH + 1)})
 
 
 def test_fields_are_bounded() -> None:
     assert record({f"k{n}": n for n in range(MAX_FIELDS)})
-    with pytest.raises(Oversized):
+    with pytest.raises(RowTooLargeError):
         record({f"k{n}": n for n in range(MAX_FIELDS + 1)})
-    with pytest.raises(Oversized):
+    with pytest.raises(RowTooLargeError):
         record({"extra": {f"k{n}": n for n in range(MAX_FIELDS + 1)}})
 
 

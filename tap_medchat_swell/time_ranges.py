@@ -16,7 +16,7 @@ ANY_ZONE = timedelta(days=2)  # more than zones can shift a day
 
 
 @dataclass(frozen=True)
-class Window:
+class TimeRange:
     """Instants from `start` up to, not including, `end`; UTC, whole seconds."""
 
     start: datetime
@@ -33,16 +33,16 @@ class Window:
         """
         return self.start - SECOND <= instant <= self.end + SECOND
 
-    def cut(self, at: datetime) -> tuple[Window, Window] | None:
+    def cut(self, at: datetime) -> tuple[TimeRange, TimeRange] | None:
         """The parts before and from the whole second at or after `at`, if both exist."""
         middle = ceil_second(at)
         if not self.start < middle < self.end:
             return None
-        return Window(self.start, middle), Window(middle, self.end)
+        return TimeRange(self.start, middle), TimeRange(middle, self.end)
 
 
 @dataclass(frozen=True)
-class DayWindow:
+class DayRange:
     """Days from `first` to `last`, both asked for. Neighbours share a day (W1)."""
 
     first: date
@@ -56,11 +56,11 @@ class DayWindow:
         return str(self.first - ANY_ZONE) <= day <= str(self.last + ANY_ZONE)
 
 
-def plan_days(first: date, last: date, days: int) -> Iterator[DayWindow]:
+def plan_days(first: date, last: date, days: int) -> Iterator[DayRange]:
     """Windows of at most `days` days' difference; each begins on the last one's end."""
     while True:
         end = min(first + timedelta(days=days), last)
-        yield DayWindow(first, end)
+        yield DayRange(first, end)
         if end >= last:
             return
         first = end

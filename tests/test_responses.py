@@ -16,10 +16,16 @@ import urllib3.exceptions
 from medchat_swell_sandbox import Fault
 from tap_runs import SWELL_STREAMS, assert_whole, discover, only, select, sync
 
-from tap_medchat_swell import answers, transport
-from tap_medchat_swell.answers import MAX_WAIT, Action, Unusable, asked_wait, check_status
-from tap_medchat_swell.errors import PageTooLarge, VendorError
-from tap_medchat_swell.gate import Gate
+from tap_medchat_swell.errors import PageTooLargeError, VendorError
+from tap_medchat_swell.http import responses, transport
+from tap_medchat_swell.http.rate_limiter import RateLimiter
+from tap_medchat_swell.http.responses import (
+    MAX_WAIT,
+    Action,
+    ResponseError,
+    asked_wait,
+    check_status,
+)
 from tap_medchat_swell.medchat.answers import MEDCHAT
 from tap_medchat_swell.swell.api import SWELL, full_page
 
@@ -261,7 +267,7 @@ def test_which_empty_pages_are_believed(number: int, hints: Json, *, believed: b
     if believed:
         assert full_page(document, number).rows == []
         return
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(ResponseError) as caught:
         full_page(document, number)
     assert caught.value.meant is not None
     assert caught.value.meant().rows == []
@@ -273,13 +279,13 @@ class TestWaits:
     ) -> None:
         quick["max_concurrency"] = 1
         sandbox.faults.add(Fault("rate_limited", where="swell", retry_after=0.3))
-        waits, leave = [], Gate.leave
+        waits, leave = [], RateLimiter.release
 
-        def noted(gate: Gate, headers: t.Any = None) -> None:
-            waits.append(gate._wait() or 0)
-            leave(gate, headers)
+        def noted(rate_limiter: RateLimiter, headers: t.Any = None) -> None:
+            waits.append(rate_limiter._wait() or 0)
+            leave(rate_limiter, headers)
 
-        monkeypatch.setattr(Gate, "leave", noted)
+        monkeypatch.setattr(RateLimiter, "release", noted)
 
         assert sync(quick).code == 0
         assert max(waits) > 0.2
@@ -385,10 +391,12 @@ class TestWaits:
         assert asked_wait({"x-ratelimit-reset": "1800000042"}, is_limited=True) == 42
 
 
-def refusal(status: int, body: object, vendor: answers.Vendor = SWELL, **headers: str) -> Unusable:
+def refusal(
+    status: int, body: object, vendor: responses.Vendor = SWELL, **headers: str
+) -> ResponseError:
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(ResponseError) as caught:
         check_status(vendor, status, names, encoded)
     return caught.value
 
@@ -473,13 +481,13 @@ class TestErrorBodies:
         body = {"message": "The limit of '50' for Top query has been exceeded."}
         error = refusal(400, body, MEDCHAT).error
 
-        assert isinstance(error, PageTooLarge)
+        assert isinstance(error, PageTooLargeError)
         assert error.limit == 50
 
     @pytest.mark.parametrize(
         ("body", "action"),
         [
-            (b'{"message": "The limit of', Action.RETRY_BRIEFLY),
+            (b'{"message": "The limit of', Action.RETRY_LIMITED),
             (b'{"message": "Bad"}', Action.FAIL),
             (b"<html>", Action.FAIL),
             (b"", Action.FAIL),

@@ -1,4 +1,4 @@
-"""From a vendor's row to a record: keys folded, values typed, the unknown kept.
+"""From a vendor's row to a record: keys normalize_key, values typed, the unknown kept.
 
 A stream's JSON schema is the one declaration of its columns. Rows of the same shape
 (the same keys in the same order) share a plan made once, which is what makes this
@@ -37,25 +37,25 @@ JSON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 class PerShape(dict[tuple[str, ...], T]):
-    """What is worked out once per shape of rows, their keys in order; raises Oversized."""
+    """What is worked out once per shape of rows, their keys in order; raises RowTooLargeError."""
 
     def __init__(self, work_out: Callable[[tuple[str, ...]], T]) -> None:
         self._work_out = work_out
 
     def __missing__(self, shape: tuple[str, ...]) -> T:
         if len(shape) > MAX_FIELDS:
-            raise Oversized  # and nothing of its size is remembered
+            raise RowTooLargeError  # and nothing of its size is remembered
         if len(self) >= MAX_SHAPES:
             self.clear()
         self[shape] = result = self._work_out(shape)
         return result
 
 
-class Misfit(Exception):
+class ConversionError(Exception):
     """A value that does not fit its column's type."""
 
 
-class Oversized(TapError):
+class RowTooLargeError(TapError):
     """A row with more fields or levels than any message has."""
 
     def __init__(self) -> None:
@@ -72,20 +72,20 @@ def snake_case(key: str) -> str:
     return re.sub(r"[\W_]+", "_", key).strip("_").lower() or key
 
 
-def folded(key: str) -> str:
+def normalize_key(key: str) -> str:
     """A key without regard to case and separators (M2)."""
     return key.replace("_", "").replace("-", "").lower()
 
 
 def as_text(value: t.Any) -> str:
-    """Numbers and booleans as JSON writes them; raises Misfit for anything else."""
+    """Numbers and booleans as JSON writes them; raises ConversionError for anything else."""
     if isinstance(value, (bool, int, float)):
         return json.dumps(value)
-    raise Misfit
+    raise ConversionError
 
 
 def as_integer(value: t.Any) -> int | None:
-    """Whole numbers, also as text or with a zero fraction; "" is null; raises Misfit."""
+    """Whole numbers, also as text or with a zero fraction; "" is null; raises ConversionError."""
     if type(value) is int and -INT64 <= value < INT64:  # a bool is none
         return value
     if value == "":
@@ -94,44 +94,44 @@ def as_integer(value: t.Any) -> int | None:
         isinstance(value, float) and value.is_integer()
     ):
         return as_integer(int(value))
-    raise Misfit
+    raise ConversionError
 
 
 def as_boolean(value: t.Any) -> bool | None:
-    """Booleans, also as 0 and 1 or as text; "" is null (W19); raises Misfit."""
+    """Booleans, also as 0 and 1 or as text; "" is null (W19); raises ConversionError."""
     if value == "":
         return None
     try:
         return {"1": True, "true": True, "0": False, "false": False}[str(value).lower()]
     except KeyError:
-        raise Misfit from None
+        raise ConversionError from None
 
 
 def as_timestamp(value: t.Any) -> str | None:
-    """The fixed-width UTC form; "" is null (W19); raises Misfit."""
+    """The fixed-width UTC form; "" is null (W19); raises ConversionError."""
     if value == "":
         return None
     normalized = normalize_timestamp(value)
     if normalized is None:
-        raise Misfit
+        raise ConversionError
     return normalized
 
 
-def fold_freely(value: t.Any, depth: int = 0) -> t.Any:
-    """A value of unknown shape with the keys of its objects in snake_case; raises Oversized."""
+def clean_json(value: t.Any, depth: int = 0) -> t.Any:
+    """A value of unknown shape, keys in snake_case; raises RowTooLargeError."""
     if value is None or type(value) in PLAIN:
         return value
     if depth > MAX_DEPTH:
-        raise Oversized
+        raise RowTooLargeError
     if isinstance(value, dict):
         if len(value) > MAX_FIELDS:
-            raise Oversized
+            raise RowTooLargeError
         result: Row = {}
         for key, item in value.items():
-            result[_free_name(key, result)] = fold_freely(item, depth + 1)
+            result[_free_name(key, result)] = clean_json(item, depth + 1)
         return result
     if isinstance(value, list):
-        return [fold_freely(item, depth + 1) for item in value]
+        return [clean_json(item, depth + 1) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -173,7 +173,7 @@ class RowType:
         self.keeps_extras = EXTRAS not in schema["properties"] or EXTRAS in self._columns
         self._columns.pop(EXTRAS, None)
         self._known = {
-            name: [folded(name), *map(folded, (aliases or {}).get(name, ()))]
+            name: [normalize_key(name), *map(normalize_key, (aliases or {}).get(name, ()))]
             for name in schema["properties"]
             if name != EXTRAS
         }
@@ -187,7 +187,7 @@ class RowType:
         return record
 
     def split(self, row: Row) -> tuple[Row, Row]:
-        """The typed columns, and everything else; raises Oversized."""
+        """The typed columns, and everything else; raises RowTooLargeError."""
         plan = self._plans[tuple(row)]
         record = plan.blank.copy()
         extras: Row = {}
@@ -198,8 +198,8 @@ class RowType:
             elif value is not None:
                 try:
                     value = convert(value)
-                except Misfit:
-                    extras[name] = fold_freely(value)
+                except ConversionError:
+                    extras[name] = clean_json(value)
                 else:
                     if type(value) is tuple:  # a nested record with extras of its own
                         value, nested = value
@@ -208,11 +208,11 @@ class RowType:
                     record[name] = value
         for name, key in plan.extras:
             value = row[key]
-            extras[name] = value if type(value) in PLAIN else fold_freely(value, 1)
+            extras[name] = value if type(value) in PLAIN else clean_json(value, 1)
         return record, extras
 
     def _plan(self, shape: tuple[str, ...]) -> Plan:
-        by_folded = {folded(key): key for key in reversed(shape)}
+        by_folded = {normalize_key(key): key for key in reversed(shape)}
         plan = Plan(dict.fromkeys(self._columns), [], [])
         placed = set()
         for name, candidates in self._known.items():
@@ -248,16 +248,16 @@ class KeyFinder:
     """Finds under which of some names, in whatever case, a row holds a value."""
 
     def __init__(self, *names: str) -> None:
-        self._names = [folded(name) for name in names]
+        self._names = [normalize_key(name) for name in names]
         self._found = PerShape(self._find)
 
     def value(self, row: Row) -> t.Any:
-        """What the row holds there; None where it has none of the names; raises Oversized."""
+        """What the row holds there, None if nothing; raises RowTooLargeError."""
         key = self._found[tuple(row)]
         return None if key is None else row[key]
 
     def _find(self, shape: tuple[str, ...]) -> str | None:
-        keys = {folded(key): key for key in reversed(shape)}
+        keys = {normalize_key(key): key for key in reversed(shape)}
         return next((keys[name] for name in self._names if name in keys), None)
 
 
@@ -285,7 +285,7 @@ class _Nested:
 
     def __call__(self, value: t.Any) -> tuple[Row, Row]:
         if not isinstance(value, dict):
-            raise Misfit
+            raise ConversionError
         return self._type.split(value)
 
 
@@ -298,15 +298,15 @@ class _Items:
 
     def __call__(self, value: t.Any) -> list[t.Any]:
         if not isinstance(value, list):
-            raise Misfit
+            raise ConversionError
         return [item if type(item) in self._plain else self._item(item) for item in value]
 
     def _item(self, item: t.Any) -> t.Any:
         if type(item) not in self._fitting:
-            raise Misfit  # one that does not fit takes the list with it
+            raise ConversionError  # one that does not fit takes the list with it
         if self._type is None or not isinstance(item, dict):
-            return fold_freely(item)
+            return clean_json(item)
         record, extras = self._type.split(item)
         if not extras.keys().isdisjoint(record):
-            raise Misfit
+            raise ConversionError
         return {**extras, **record} if extras else record

@@ -1,0 +1,1 @@
+"""HTTP: one client per vendor, with its responses, retries and rate limit."""
