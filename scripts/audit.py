@@ -1,8 +1,7 @@
-"""`make audit`: looks the locked dependencies up among known weaknesses.
+"""`make audit`: audits locked dependencies for known vulnerabilities.
 
-Ends with 1 if something is known, or if a lock cannot be read. Where the service cannot be
-reached, or does not know a package, that is said and does not fail: the code is not worse
-for it.
+The exit code is 1 if there are any, or if a lock cannot be read. If the service cannot be
+reached, or does not know a package, the audit says so and passes.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ UNREACHABLE = ("ConnectionError", "ServiceError", "Timeout", "Max retries", "res
 
 
 def audit(lock: Path) -> bool:
-    """Report on one lock; tells whether something is wrong with it."""
+    """Report on one lock; returns whether the audit of it failed."""
     done = subprocess.run(  # noqa: S603 - our own pip-audit
         [*AUDIT, "--requirement", str(lock)], capture_output=True, text=True, check=False
     )
     name = lock.relative_to(ROOT)
     if done.returncode not in (0, FOUND) or not done.stdout.startswith("{"):
         is_offline = any(word in done.stderr for word in UNREACHABLE)
-        what = "skipped: not reachable" if is_offline else "FAILED"
+        what = "skipped: service unreachable" if is_offline else "FAILED"
         print(f"{name}: {what} ({reason(done.stderr)})")
         return not is_offline
     dependencies = json.loads(done.stdout)["dependencies"]
@@ -40,13 +39,13 @@ def audit(lock: Path) -> bool:
     skipped = sum("skip_reason" in entry for entry in dependencies)
     checked = len(dependencies) - skipped
     if skipped:
-        print(f"{name}: {skipped} packages skipped: not reachable, or unknown to the service")
-    print(f"{name}: {checked} packages looked up, something is known of {len(known)}")
+        print(f"{name}: {skipped} packages skipped: service unreachable, or package unknown")
+    print(f"{name}: {checked} packages audited, {len(known)} with known vulnerabilities")
     return bool(known)
 
 
 def reason(log: str) -> str:
-    """The last line of a log, without what it holds of addresses."""
+    """The beginning of a log's last line, without any addresses."""
     lines = log.strip().splitlines() or ["no reason given"]
     return lines[-1].partition(":")[0][:100]
 

@@ -1,7 +1,7 @@
 """`make demo`: both vendors simulated, read by Meltano into DuckDB, twice.
 
-Everything happens on this machine. The first run reads all; then a few things happen at
-the vendors, and the second run brings just those.
+Everything runs on this machine. The first run reads all data; then the data changes at the
+vendors, and the second run reads the changes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
     with Sandbox(dataset) as sandbox:
         heading("1. A sandbox of MedChat and Swell")
         print(f"MedChat: {sandbox.medchat_api_url}\nSwell:   {sandbox.swell_api_url}")
-        print("The data is made up. Nothing outside this machine is asked for messages.")
+        print("The data is made up, and no real vendor is contacted.")
 
         heading("2. First run: meltano run tap-medchat-swell target-duckdb")
         warn_of_own_settings()
@@ -115,13 +115,13 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
 
 
 def warn_of_own_settings() -> None:
-    """Meltano reads .env too: what stands there and the demo does not set has an effect."""
+    """Meltano reads .env too, so settings in it that the demo does not set apply."""
     with contextlib.suppress(FileNotFoundError):
         text = (ROOT / ".env").read_text(encoding="utf-8", errors="replace")
         if re.search(
             r"^TAP_MEDCHAT_SWELL_\w+(_ids|end_date|minute)=.", text, re.MULTILINE | re.IGNORECASE
         ):
-            print("Your .env narrows what is read: the demo reads by it too.")
+            print("Your .env limits what is read, and applies to the demo as well.")
 
 
 def meltano(sandbox: Sandbox, *arguments: str) -> list[str]:
@@ -150,7 +150,7 @@ def meltano(sandbox: Sandbox, *arguments: str) -> list[str]:
         process.wait()
     if status:
         print("".join(lines[-30:]))
-        sys.exit(f"meltano {arguments[0]} ended with {status}: see its lines above.")
+        sys.exit(f"meltano {arguments[0]} failed with exit code {status}: see its log above.")
     return lines
 
 
@@ -266,7 +266,7 @@ def show_news(first: Tables, second: Tables, written: dict[str, int]) -> None:
             f"{name:<24}{len(rows):>8}{written[name]:>10}{len(new):>6}{len(changed):>9}"
             f"{repeated:>10}"
         )
-    print("(repeated: rows that share a window or a day with a change; upserted by key)\n")
+    print("(repeated: unchanged rows of a window or day that was re-read; upserted by key)\n")
     for name, rows in second.items():
         for key, row in rows.items():
             before = first[name].get(key)
@@ -295,25 +295,25 @@ def check(held: Tables, truth: dict[str, list[Row]]) -> None:
                 if column in wanted and rows.get(key, {}).get(column) != (
                     None if wanted[column] == "" else wanted[column]
                 ):
-                    sys.exit(f"{name} {key}: {column} is not what the sandbox holds.")
+                    sys.exit(f"{name} {key}: {column} differs from the sandbox.")
         if name != "swell_message_counts" and len(rows) != len(truth[name]):
             sys.exit(f"{name}: {len(rows)} rows, but the sandbox holds {len(truth[name])}.")
-    print("\nEvery row in the database is as the sandbox holds it.")
+    print("\nEvery row in the database equals the row in the sandbox.")
 
 
 def show_ways_on() -> None:
-    """How to look at the database, and what to do next."""
+    """Print how to query the database, and what to do next."""
     database = DATABASE.relative_to(ROOT)
     heading("5. Where to go from here")
-    print(f"The database stays: {database}. Look at it with any DuckDB client, or")
+    print(f"The database is {database}. Open it with any DuckDB client, or run")
     print(
         '    make sql Q="SELECT direction, count(*) FROM sms_messages GROUP BY 1"\n'
         "\n"
         "With real credentials:\n"
         "    cp .env.example .env      and fill in tokens, organization id and start_date\n"
         "    .venvs/meltano/bin/meltano --environment=prod run tap-medchat-swell target-duckdb\n"
-        "It writes output/prod.duckdb. README.md tells where the vendors show their tokens.\n"
-        "Nothing of this demo is running any more."
+        "It writes output/prod.duckdb. README.md says where to create the tokens.\n"
+        "All processes of the demo have ended."
     )
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# scripts/locks.sh renew   resolve locks/*.in and pyproject.toml anew, newest versions first
-# scripts/locks.sh check   see whether locks/*.txt fit them as they are now
-# The locks hold names, versions and hashes, and no address that they came from.
+# scripts/locks.sh renew   upgrade locks/*.txt to the newest versions that locks/*.in allow
+# scripts/locks.sh check   check that locks/*.txt match locks/*.in and pyproject.toml
+# The locks hold names, versions and hashes, but no index addresses.
 set -eu
 unset PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export UV_PYTHON_DOWNLOADS=never
@@ -24,13 +24,13 @@ compile() { # name output
 names=$(for input in locks/*.in; do basename "$input" .in; done)
 case ${1:-} in
 renew) ;;
-check) cp locks/*.txt "$scratch" ;; # what is pinned is kept where it still fits
+check) cp locks/*.txt "$scratch" ;; # keeps pinned versions that still match
 *)
     echo "usage: scripts/locks.sh renew|check" >&2
     exit 2
     ;;
 esac
-# Side by side: nearly all of the time is waiting for answers.
+# In parallel: nearly all of the time is spent waiting for responses.
 for name in $names; do
     { compile "$name" "$scratch/$name.txt" || touch "$scratch/$name.failed"; } &
 done
@@ -47,6 +47,6 @@ for name in $names; do
     fi
 done
 if [ -n "$stale" ]; then
-    echo "out of date (make locks):$stale" >&2
+    echo "out of date (run make locks):$stale" >&2
     exit 1
 fi

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Sets up what the Makefile needs, each in an environment of its own, from hashed locks:
+# Creates the environments that the Makefile needs, from hashed locks:
 #     scripts/setup.sh dev [meltano] [singer-tools] [postgres] [audit]
-# `dev` is .venv; the others are .venvs/<name>. What is there already is left as it is.
+# `dev` is .venv; the others are .venvs/<name>. Environments that are up to date are kept.
 set -eu
 unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export UV_PYTHON_DOWNLOADS=never
@@ -14,11 +14,11 @@ find_python() {
             return
         fi
     done
-    echo "No Python 3.11 or later was found: install one (python3.11 to python3.13)." >&2
+    echo "Python 3.11 or later not found: install one (python3.11 to python3.13)." >&2
     exit 1
 }
 
-# A stamp names the place too: an environment does not survive being moved or copied.
+# The stamp includes the path, because an environment cannot be moved or copied.
 wanted() {
     pwd
     cat "$@"
@@ -36,7 +36,7 @@ set_up_uv() {
     echo "Setting up uv in .venvs/uv with $("$python" --version) ..."
     rm -rf .venvs/uv
     if ! "$python" -m venv .venvs/uv; then
-        echo "This Python cannot make virtual environments: install its venv module" \
+        echo "This Python cannot create virtual environments: install its venv module" \
             "(python3-venv on Debian and Ubuntu)." >&2
         exit 1
     fi

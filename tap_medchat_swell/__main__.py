@@ -10,7 +10,7 @@ import sys
 def main() -> None:
     """Run the command line."""
     if sys.stdout is None:
-        sys.exit("Standard output is closed: records have nowhere to go.")
+        sys.exit("Standard output is closed, so no records can be written.")
     # Imports leave no garbage, and looking for it takes a sixth of their time.
     gc.disable()
     try:

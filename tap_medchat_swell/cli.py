@@ -1,83 +1,199 @@
-"""The command line: every way in which a run can end, said in plain words.
+"""The command line: reading its files and variables, and how a run ends.
 
-0 is success, 1 a failure, 2 wrong usage, 128 + N the signal N.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 128 + N stopped by signal N.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
-import logging
 import os
 import sys
 import typing as t
-import warnings
 
-import click
+import dotenv
 from singer_sdk.plugin_base import SingerCommand
+from singer_sdk.singerlib import Catalog
+from typing_extensions import override
 
+from tap_medchat_swell import redaction
 from tap_medchat_swell.errors import OutputClosedError, ShutdownRequested, TapError
-from tap_medchat_swell.redaction import explain
+from tap_medchat_swell.settings import ENV_PREFIX, REPLACED, is_blank
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+Json = dict[str, t.Any]
 
 FAILED = 1
+BOOLEANS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+OBJECTS = ("stream_maps", "stream_map_config", "faker_config")
+BAD_CATALOG = "Invalid catalog; regenerate it with --discover."
 
 
 class TapCommand(SingerCommand):
-    """The SDK's command, without tracebacks for what a user can mend."""
+    """The SDK's command; failures end it with one sentence in place of a traceback."""
 
+    @override
     def main(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
-        """Run, and turn whatever comes into a line and an exit code."""
+        """Run, and turn every exception into a log line and an exit code."""
         try:
             return super().main(*args, **kwargs)
-        except OutputClosedError as gone:
-            self._end_without_output(gone)
-        except ShutdownRequested as stopped:
-            self.logger.warning("Stopped by signal %d.", stopped.signum)
-            sys.exit(128 + stopped.signum)
+        except OutputClosedError as closed:
+            self._end_without_output(closed)
+        except ShutdownRequested as shutdown:
+            self.logger.warning("Stopped by signal %d.", shutdown.signum)
+            sys.exit(128 + shutdown.signum)
         except Exception as error:  # noqa: BLE001 - the last resort
             if isinstance(error, OSError) and error.filename is None:
                 self._end_without_output(OutputClosedError(error))
-            self.logger.error("%s", explain(error))  # noqa: TRY400 - tells what may be told
+            self.logger.error("%s", redaction.explain(error))  # noqa: TRY400 - no traceback
             sys.exit(FAILED)
 
-    def _end_without_output(self, gone: OutputClosedError) -> t.NoReturn:
-        self.logger.error("%s", gone)
-        # Keep Python from flushing what cannot be written, and complaining, as it exits.
+    def _end_without_output(self, closed: OutputClosedError) -> t.NoReturn:
+        self.logger.error("%s", closed)
+        # Keeps Python from failing to flush standard output when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
 
-    def invoke(self, ctx: click.Context) -> t.Any:
-        """Run past the SDK's own, whose last line says only that validation failed.
 
-        The last line is all that `meltano config test` shows.
-        """
-        logging.captureWarnings(capture=True)
-        warnings.filterwarnings("once", category=DeprecationWarning)
-        return click.Command.invoke(self, ctx)
+def read_object(file: t.IO[str], kind: str) -> Json:
+    """The JSON object in a file of this kind; raises TapError if there is none.
 
-
-def load_document(file: t.IO[str], what: str) -> dict[str, t.Any]:
-    """The JSON object in a file; raises TapError where there is none."""
+    An empty state file is an empty state: a pipeline may create the file before its first run.
+    """
+    what = f"The {kind} file {file.name}"
     try:
-        document = json.loads(file.read().removeprefix("\ufeff"))
+        text = file.read().removeprefix("\ufeff").strip()
+        document = json.loads("{}" if kind == "state" and not text else text)
+    except UnicodeDecodeError:
+        msg = f"{what} is not UTF-8 text."
+        raise TapError(msg) from None
     except (ValueError, RecursionError) as error:
         place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        msg = f"The {what} file {file.name} is not JSON{place}."
+        msg = f"{what} is not JSON{place}."
         raise TapError(msg) from None
     if not isinstance(document, dict):
-        msg = f"The {what} file {file.name} must hold a JSON object."
+        msg = f"{what} must contain a JSON object."
         raise TapError(msg)
     return document
 
 
-def load_config(path: str) -> dict[str, t.Any]:
-    """A configuration file; raises TapError where it cannot be read."""
-    if "{" in path or "=" in path:
-        # Its secrets are not known yet, so the path must not be named.
-        msg = "--config takes the path of a file, not the configuration itself."
-        raise TapError(msg)
+def load_config(path: str) -> Json:
+    """The configuration in a file; raises TapError if it cannot be read."""
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - load_document's type
-            return load_document(file, "configuration")
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - Path fails on odd texts
+            return read_object(file, "configuration")
     except OSError as error:
-        msg = f"The configuration file {path} cannot be read: {error.strerror}."
+        if "{" in path or "=" in path:
+            # It may be the configuration itself, whose secrets are not known yet.
+            msg = "--config takes the path of a file, not the configuration itself."
+        else:
+            msg = f"The configuration file {path} cannot be read: {error.strerror}."
         raise TapError(msg) from None
+
+
+def check_catalog(catalog: Json, known_streams: Collection[str]) -> None:
+    """Raise TapError unless the SDK can use a catalog and it has a stream of this tap.
+
+    With other streams only, the SDK would read nothing and call it success.
+    """
+    try:
+        entries = Catalog.from_dict(catalog)
+        for entry in entries.values():
+            entry.schema.to_dict()
+            entry.metadata.resolve_selection()
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise TapError(BAD_CATALOG) from None
+    if not entries.keys() & set(known_streams):
+        raise TapError(BAD_CATALOG)
+
+
+def read_environment(properties: Mapping[str, Json]) -> Json:
+    """The settings that the environment, or a `.env` file in this or a parent folder, holds.
+
+    Blank variables count as unset. Raises TapError for a value of the wrong type.
+    """
+    _load_dotenv()
+    properties = {**properties, **{name: {"type": "string"} for name in REPLACED}}
+    variables = {name: f"{ENV_PREFIX}{name.upper()}" for name in properties}
+    texts = {name: os.environ.get(variable, "") for name, variable in variables.items()}
+    redaction.protect_config(texts)  # before any sentence about them
+    return {
+        name: _parsed(variables[name], text.strip(), properties[name].get("type", ()))
+        for name, text in texts.items()
+        if not is_blank(text)
+    }
+
+
+def _load_dotenv() -> None:
+    path = dotenv.find_dotenv(usecwd=True)
+    if not path:
+        return
+    try:
+        dotenv.load_dotenv(path, encoding="utf-8-sig")
+        redaction.protect_environment()
+    except UnicodeDecodeError:
+        msg = f"{path} is not UTF-8 text."
+        raise TapError(msg) from None
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}."
+        raise TapError(msg) from None
+
+
+def _parsed(variable: str, text: str, types: Collection[str]) -> t.Any:
+    """A variable's value, by the JSON types of its setting; settings that take text get text."""
+    what = ""
+    try:
+        if "string" in types:
+            return text
+        if "integer" in types:
+            what = "a whole number"
+            return int(text)
+        if "boolean" in types:
+            what = "true or false"
+            return BOOLEANS[text.lower()]
+        what = "a JSON object"
+        return json.loads(text)
+    except (ValueError, KeyError, RecursionError):
+        msg = f"{variable} must be {what}."
+        raise TapError(msg) from None
+
+
+def unknown_settings(config: Collection[str], known: Collection[str]) -> Iterator[str]:
+    """A sentence for each unknown setting and variable, with the name that may be meant."""
+    for variable in os.environ:
+        name = variable.removeprefix(ENV_PREFIX)
+        if name != variable and not _is_known_variable(name, {*known, *config}):
+            near = _similar(name.lower(), known)
+            yield _unknown(variable, f"{ENV_PREFIX}{near.upper()}" if near else "")
+    for name in set(config) - set(known) - set(REPLACED):
+        yield _unknown(name, _similar(name.lower(), known))
+
+
+def _is_known_variable(name: str, known: Iterable[str]) -> bool:
+    """Whether a variable is a setting, or one that Meltano sets besides.
+
+    Meltano spreads objects over several variables, has settings of its own with two underscores,
+    and sets the variables of plugins that inherit from this one, whose prefix is longer.
+    """
+    settings = [setting.upper() for setting in (*known, "loglevel")]
+    parts = [f"_{name.upper()}_" for name in OBJECTS]
+    return (
+        "__" in f"_{name}"
+        or any(f"_{name}".endswith(f"_{setting}") for setting in settings)
+        or any(part in f"_{name}" for part in parts)
+    )
+
+
+def _similar(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return REPLACED.get(name) or (near[0] if near else "")
+
+
+def _unknown(name: str, meant: str) -> str:
+    hint = f" Did you mean '{meant}'?" if meant else ""
+    return f"Unknown setting '{name}' (ignored).{hint}"

@@ -1,15 +1,14 @@
-"""What can never work in a configuration, told before anything is asked for."""
+"""Checks that find a configuration that can never work before any request is sent."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 import typing as t
-import zoneinfo
 from datetime import date, timedelta
 from urllib.parse import urlsplit
 
-from tap_medchat_swell.settings import CREDENTIALS, SETTINGS, as_ids, is_blank
+from tap_medchat_swell.settings import CREDENTIALS, REPLACED, SETTINGS, as_ids, is_blank
 from tap_medchat_swell.timestamps import named_zone, now, parse_timestamp
 
 if t.TYPE_CHECKING:
@@ -17,16 +16,17 @@ if t.TYPE_CHECKING:
 
     from tap_medchat_swell.settings import Setting
 
-_HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?")
+_HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?", re.ASCII)
 _PRINTABLE = re.compile(r"[ -~]*")
 
 
 def problems(config: Mapping[str, t.Any]) -> list[str]:
-    """What can never work in a configuration: sentences that quote no value."""
+    """Everything that is wrong with a configuration, as sentences that quote no value."""
     return [
         *_value_problems(config),
+        *_replaced_problems(config),
         *_credential_problems(config),
-        *_companion_problems(config),
+        *_combination_problems(config),
         *_date_problems(config),
     ]
 
@@ -48,20 +48,20 @@ def _problem(setting: Setting, value: t.Any) -> str | None:
         return _integer_problem(setting, value)
     if setting.kind == "ids":
         return _ids_problem(value)
-    return _text_problem(setting, value) if isinstance(value, str) else "must be text"
+    return _text_problem(setting, value.strip()) if isinstance(value, str) else "must be text"
 
 
 def _text_problem(setting: Setting, value: str) -> str | None:
+    if not _PRINTABLE.fullmatch(value):
+        return "must contain only printable ASCII characters"  # header-safe, no look-alikes
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(setting.choices)}"
     if setting.kind == "date" and parse_timestamp(value) is None:
         return "must be a date or a date and time, such as 2024-01-01T00:00:00Z"
     if setting.kind == "url":
         return _url_problem(value)
-    if setting.kind == "timezone" and not isinstance(named_zone(value), zoneinfo.ZoneInfo):
+    if setting.kind == "timezone" and named_zone(value) is None:
         return "must be the IANA name of a time zone, such as America/Denver"
-    if setting.kind == "string" and not _PRINTABLE.fullmatch(value.strip()):
-        return "must hold printable ASCII characters only"
     return None
 
 
@@ -85,26 +85,33 @@ def _ids_problem(value: t.Any) -> str | None:
 
 def _url_problem(value: str) -> str | None:
     try:
-        parts = urlsplit(value.strip())
-        parts.port  # noqa: B018 - the access is the check
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - reading it validates it
     except ValueError:
-        return "is not an address"
+        return "is not a valid URL"
     if parts.username or parts.password or parts.query or parts.fragment:
-        return "must hold no user name, password, query or fragment"
+        return "must not contain a user name, password, query or fragment"
     if not parts.hostname:
-        return "must be an address such as https://example.com/api"
+        return "must be a URL such as https://example.com/api"
     if ":" not in parts.hostname and not _HOST.fullmatch(parts.hostname):
-        return "is not an address"
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        return "is not a valid URL"
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)):
         return None
-    return "must start with https:// (http:// is for this machine's own address only)"
+    return "must start with https:// (http:// is allowed only for this machine itself)"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _replaced_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
+    for old, new in REPLACED.items():
+        if not is_blank(config.get(old)):
+            yield f"{old} is no longer supported: use {new} instead."
 
 
 def _credential_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
@@ -124,14 +131,16 @@ def _credential_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
         )
 
 
-def _companion_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
+def _combination_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
+    if set(str(config.get("medchat_org_id")).strip()) == {"."}:
+        yield "medchat_org_id must be an organization ID."  # dots would change the URL's path
     uses_salt = "hash_salt" in str(config.get("stream_maps") or "")
     if uses_salt and is_blank(config.get("hash_salt")):
         yield "hash_salt is missing: stream_maps uses it."
-    split = config.get("swell_counts_split")
+    split = str(config.get("swell_counts_split")).strip()
     ids = config.get(f"swell_{split}_ids")
     if split in ("location", "team") and not _ids_problem(ids) and not as_ids(ids):
-        yield f"swell_counts_split is {split}: list the ids in swell_{split}_ids."
+        yield f"swell_counts_split is {split}: list the IDs in swell_{split}_ids."
 
 
 def _date_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
@@ -142,4 +151,4 @@ def _date_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
     if start and start.date() < date(1990, 1, 1):
         yield "start_date must not be before 1990-01-01."
     if end and end > now() + timedelta(days=36500):
-        yield "end_date must not be more than a hundred years away."
+        yield "end_date must not be more than 100 years from now."

@@ -1,30 +1,40 @@
-"""Every failure that this tap names itself.
+"""Every failure that this tap raises itself.
 
-TapError                 its text is one sentence, free of secrets and patient data
-├── SyncFailedError           at least one stream failed; raised when all have run
-└── VendorError          an answer that cannot be used, after the retries it deserved
-    └── PageTooLargeError     MedChat refused `$top`, or a page is over the size limit (M3)
-ShutdownRequested                  SIGTERM or SIGINT arrived
-OutputClosedError               standard output cannot be written any more
-CancelledError                the reading that a worker was fetching for has ended
+TapError                 its text is one sentence without secrets and patient data
+├── ConfigError          the configuration is invalid
+├── SyncFailedError      at least one stream failed; raised after all streams have run
+└── VendorError          a response that cannot be used, after all retries
+    └── PageTooLargeError    MedChat refused `$top`, or a page is over the size limit (M3)
+ShutdownRequested        SIGTERM or SIGINT arrived
+OutputClosedError        standard output cannot be written to any more
+CancelledError           the client was closed while a worker waited
 """
 
 from __future__ import annotations
 
 import typing as t
 
+from typing_extensions import override
+
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class TapError(Exception):
-    """A failure whose text may be shown as it is: no secret, no patient data."""
+    """A failure whose text may be shown as it is: no secrets, no patient data."""
+
+
+class ConfigError(TapError):
+    """The configuration is invalid; `problems` are sentences that quote no value."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(f"Config validation failed: {' '.join(problems)}")
 
 
 class SyncFailedError(TapError):
-    """Streams could not be read to their end.
+    """Some streams could not be read completely.
 
-    Its sentence repeats why: the last line is all that some orchestrators show.
+    The sentence repeats the reasons, because some orchestrators show only the last line.
     """
 
     def __init__(self, failures: Mapping[str, Exception]) -> None:
@@ -33,40 +43,38 @@ class SyncFailedError(TapError):
             for error in failures.values()
         )
         super().__init__(
-            f"Not read to the end: {', '.join(failures)}. The state keeps what was read; the "
-            f"next run goes on from there. {' '.join(reasons)}"
+            f"Not read completely: {', '.join(failures)}. The state keeps what was read; the "
+            f"next run resumes from there. {' '.join(reasons)}"
         )
 
 
-OK, SERVER_ERROR = 200, 500
-
-
 class VendorError(TapError):
-    """A vendor's answer cannot be used.
+    """A vendor's response cannot be used.
 
-    `status` is its HTTP status, if it had one, `where` the request that it answers.
+    `status` is its HTTP status, if there was a response. `fields` are the query parameters
+    that it rejected by name. `where` names the request.
     """
 
     status: int | None = None
+    fields: frozenset[str] = frozenset()
     where: str = ""
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the vendor will not answer this question, however often it is asked.
+        """Whether the vendor rejects this question, however often it is asked.
 
-        Frameworks may say so with a 500, a redirect or a web page. 401 and 403 refuse the
-        user, not the question.
+        Everything else may be an outage, or concerns the credentials.
         """
-        status = self.status or 0
-        return OK <= status <= SERVER_ERROR and status not in {401, 403, 408, 425}
+        return self.status in {400, 422} and "token" not in self.fields
 
+    @override
     def __str__(self) -> str:
         sentence = super().__str__()
         return f"{self.where}: {sentence}" if self.where else sentence
 
 
 class PageTooLargeError(VendorError):
-    """Fewer rows per page are needed; `limit` is the vendor's number, if it said one."""
+    """Fewer rows per page are needed; `limit` is the vendor's number, if it named one."""
 
     def __init__(self, sentence: str, limit: int | None = None) -> None:
         super().__init__(sentence)
@@ -82,17 +90,18 @@ class ShutdownRequested(BaseException):
 
 
 class OutputClosedError(BaseException):
-    """Standard output cannot be written any more. No Exception, as ShutdownRequested is none: the
-    SDK would call it an unhandled error of the stream.
+    """Standard output cannot be written to any more.
+
+    Not an Exception, because the SDK would log those as unhandled errors of the stream.
     """
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(
-            "The target has gone: it reads no more."
+            "The target closed the pipe; nothing more can be written."
             if isinstance(cause, BrokenPipeError)
             else f"The output cannot be written: {cause.strerror}."
         )
 
 
 class CancelledError(BaseException):
-    """Raised in a worker whose answer nobody waits for any more."""
+    """Raised in a worker whose response is no longer needed."""

@@ -1,161 +1,105 @@
-"""From a vendor's row to a record: keys normalize_key, values typed, the unknown kept.
+"""From a vendor's row to a record: keys renamed, values typed, unknown fields kept.
 
-A stream's JSON schema is the one declaration of its columns. Rows of the same shape
-(the same keys in the same order) share a plan made once, which is what makes this
-quick. Whatever has no column, or does not fit its column's type, is kept in
-`additional_properties` (never dropped unannounced).
+A stream's JSON schema, with the columns that the user's catalog adds, is the one
+declaration of its columns. Rows of the same shape (the same keys in the same order)
+share a plan, made once. A value that has no column, or does not fit its column's type,
+is kept in `additional_properties`: never dropped silently.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import typing as t
-from dataclasses import dataclass
 
-from tap_medchat_swell.errors import TapError
-from tap_medchat_swell.timestamps import normalize_timestamp
+import msgspec
+
+from tap_medchat_swell.conversions import (
+    INT64,
+    MAX_FIELDS,
+    PLAIN,
+    ConversionError,
+    RowTooLargeError,
+    as_boolean,
+    as_integer,
+    as_number,
+    as_text,
+    as_timestamp,
+    clean_json,
+    free_name,
+    normalize_key,
+    snake_case,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
 Row = dict[str, t.Any]
+Convert = t.Callable[[t.Any], t.Any]
 T = t.TypeVar("T")
 EXTRAS = "additional_properties"
-MAX_FIELDS = 2000
-MAX_DEPTH = 64
 MAX_SHAPES = 500
-INT64 = 1 << 63
-PLAIN = frozenset({str, int, bool})
-JSON_TYPES: dict[str, tuple[type, ...]] = {
+PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
+    "array": (list,),
     "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
     "number": (int, float),
-    "null": (type(None),),
+}
+NoneType: t.Any = type(None)
+LIST: t.Any = list
+EXACT_TYPES: dict[str, t.Any] = {
+    "string": str,
+    "boolean": bool,
+    "integer": t.Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)],
 }
 
 
 class PerShape(dict[tuple[str, ...], T]):
-    """What is worked out once per shape of rows, their keys in order; raises RowTooLargeError."""
+    """A cache per shape of row, its keys in order; raises RowTooLargeError."""
 
-    def __init__(self, work_out: Callable[[tuple[str, ...]], T]) -> None:
-        self._work_out = work_out
+    def __init__(self, compute: Callable[[tuple[str, ...]], T]) -> None:
+        self._compute = compute
 
     def __missing__(self, shape: tuple[str, ...]) -> T:
         if len(shape) > MAX_FIELDS:
-            raise RowTooLargeError  # and nothing of its size is remembered
+            raise RowTooLargeError  # before anything of its size is cached
         if len(self) >= MAX_SHAPES:
             self.clear()
-        self[shape] = result = self._work_out(shape)
+        self[shape] = result = self._compute(shape)
         return result
 
 
-class ConversionError(Exception):
-    """A value that does not fit its column's type."""
-
-
-class RowTooLargeError(TapError):
-    """A row with more fields or levels than any message has."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"A row with over {MAX_FIELDS} fields or {MAX_DEPTH} levels came, which no "
-            "message has: nothing after it is read."
-        )
-
-
-def snake_case(key: str) -> str:
-    """`user_phone_number` out of `UserPhoneNumber`, `userPhoneNumber` or `user-phone-number`."""
-    key = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", key)
-    key = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", key)
-    return re.sub(r"[\W_]+", "_", key).strip("_").lower() or key
-
-
-def normalize_key(key: str) -> str:
-    """A key without regard to case and separators (M2)."""
-    return key.replace("_", "").replace("-", "").lower()
-
-
-def as_text(value: t.Any) -> str:
-    """Numbers and booleans as JSON writes them; raises ConversionError for anything else."""
-    if isinstance(value, (bool, int, float)):
-        return json.dumps(value)
-    raise ConversionError
-
-
-def as_integer(value: t.Any) -> int | None:
-    """Whole numbers, also as text or with a zero fraction; "" is null; raises ConversionError."""
-    if type(value) is int and -INT64 <= value < INT64:  # a bool is none
-        return value
-    if value == "":
-        return None
-    if (isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,19}\s*", value)) or (
-        isinstance(value, float) and value.is_integer()
-    ):
-        return as_integer(int(value))
-    raise ConversionError
-
-
-def as_boolean(value: t.Any) -> bool | None:
-    """Booleans, also as 0 and 1 or as text; "" is null (W19); raises ConversionError."""
-    if value == "":
-        return None
-    try:
-        return {"1": True, "true": True, "0": False, "false": False}[str(value).lower()]
-    except KeyError:
-        raise ConversionError from None
-
-
-def as_timestamp(value: t.Any) -> str | None:
-    """The fixed-width UTC form; "" is null (W19); raises ConversionError."""
-    if value == "":
-        return None
-    normalized = normalize_timestamp(value)
-    if normalized is None:
-        raise ConversionError
-    return normalized
-
-
-def clean_json(value: t.Any, depth: int = 0) -> t.Any:
-    """A value of unknown shape, keys in snake_case; raises RowTooLargeError."""
-    if value is None or type(value) in PLAIN:
-        return value
-    if depth > MAX_DEPTH:
-        raise RowTooLargeError
-    if isinstance(value, dict):
-        if len(value) > MAX_FIELDS:
-            raise RowTooLargeError
-        result: Row = {}
-        for key, item in value.items():
-            result[_free_name(key, result)] = clean_json(item, depth + 1)
-        return result
-    if isinstance(value, list):
-        return [clean_json(item, depth + 1) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-@dataclass
-class Plan:
-    """How rows of one shape become records."""
-
-    blank: Row
-    # name, key, the type that needs no work, what to do with other types
-    columns: list[tuple[str, str, type, Callable[[t.Any], t.Any]]]
-    extras: list[tuple[str, str]]
+def merge_schemas(own: Mapping[str, t.Any], given: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A schema with the properties of both, nested ones too; `given` wins."""
+    properties = {**own.get("properties", {}), **given.get("properties", {})}
+    for name in own.get("properties", {}).keys() & given.get("properties", {}).keys():
+        if "properties" in own["properties"][name]:
+            properties[name] = merge_schemas(own["properties"][name], given["properties"][name])
+    return {**own, **given, "properties": properties}
 
 
 class NoType:
-    """The type of no value: every value goes through the conversion."""
+    """The type of no value: a column of this type converts every value."""
 
 
-class RowType:
+SCALARS: dict[str, tuple[type, Convert]] = {
+    "string": (str, as_text),
+    "boolean": (bool, as_boolean),
+    "integer": (NoType, as_integer),  # an int may have more than 64 bits
+    "number": (NoType, as_number),
+}
+# Column, key, the type that needs no conversion, and the conversion of other values.
+Column = tuple[str, str, type, Convert]
+# How rows of one shape become records: columns, and the names and keys of unknown fields.
+Plan = tuple[list[Column], list[tuple[str, str]]]
+
+
+class RowMapper:
     """Turns rows into records by a JSON schema of type object.
 
-    `aliases` name, per column, other keys that the vendor may use for it. `wanted`
-    limits the columns to those that are selected.
+    `aliases` are other keys, per column, that the vendor may use for it. `wanted` limits
+    the columns to the selected ones. `constants` are columns with the same value in every
+    record, whatever the vendor sends.
     """
 
     def __init__(
@@ -163,35 +107,48 @@ class RowType:
         schema: Mapping[str, t.Any],
         aliases: Mapping[str, tuple[str, ...]] | None = None,
         wanted: frozenset[str] | None = None,
+        constants: Mapping[str, t.Any] | None = None,
     ) -> None:
-        self._columns = {
-            name: _conversion(definition)
-            for name, definition in schema["properties"].items()
-            if wanted is None or name in wanted
+        properties = schema["properties"]
+        constants = constants or {}
+        self._blank = {
+            name: constants.get(name) for name in properties if wanted is None or name in wanted
         }
-        # A nested type has no such column itself: its parent keeps what it splits off.
-        self.keeps_extras = EXTRAS not in schema["properties"] or EXTRAS in self._columns
-        self._columns.pop(EXTRAS, None)
-        self._known = {
+        self._aliases = {
             name: [normalize_key(name), *map(normalize_key, (aliases or {}).get(name, ()))]
-            for name in schema["properties"]
-            if name != EXTRAS
+            for name in properties
+            if name != EXTRAS and name not in constants
         }
+        self._types = {name: _column_type(properties[name]) for name in self._aliases}
+        self._name_type = self._types["name"][0] if "name" in self._types else NoType
+        # A nested record without such a column leaves its unknown fields to its parent.
+        self._drops_extras = EXTRAS in properties and EXTRAS not in self._blank
+        self._extras_as_text = "string" in _types(properties.get(EXTRAS, {}))
+        self._lists = {  # of objects
+            name: RowMapper(items).item
+            for name, definition in properties.items()
+            if _is_object(items := definition.get("items", {}))
+        }
+        self._exact = _exact_object(properties, self._lists)
         self._plans = PerShape(self._plan)
 
     def record(self, row: Row) -> Row:
-        """The record, with what has no place in it under `additional_properties`."""
+        """The record, with what has no column under `additional_properties`."""
         record, extras = self.split(row)
-        if self.keeps_extras:
-            record[EXTRAS] = extras or None
+        if extras and EXTRAS in record:
+            text = self._extras_as_text
+            record[EXTRAS] = msgspec.json.encode(extras).decode() if text else extras
         return record
 
     def split(self, row: Row) -> tuple[Row, Row]:
         """The typed columns, and everything else; raises RowTooLargeError."""
-        plan = self._plans[tuple(row)]
-        record = plan.blank.copy()
+        columns, unknown = self._plans[tuple(row)]
+        record = self._blank.copy()
         extras: Row = {}
-        for name, key, ready, convert in plan.columns:
+        for name, key in unknown:
+            value = row[key]
+            extras[name] = value if type(value) in PLAIN else clean_json(value, 1)
+        for name, key, ready, convert in columns:
             value = row[key]
             if type(value) is ready:
                 record[name] = value
@@ -199,49 +156,76 @@ class RowType:
                 try:
                     value = convert(value)
                 except ConversionError:
-                    extras[name] = clean_json(value)
-                else:
-                    if type(value) is tuple:  # a nested record with extras of its own
-                        value, nested = value
-                        if nested:
-                            extras[name] = nested
-                    record[name] = value
-        for name, key in plan.extras:
-            value = row[key]
-            extras[name] = value if type(value) in PLAIN else clean_json(value, 1)
+                    extras[free_name(name, extras)] = clean_json(value)
+                    continue
+                if type(value) is tuple:  # a nested record and its extras
+                    value, nested = value
+                    if nested:
+                        extras[free_name(name, extras)] = nested
+                record[name] = value
         return record, extras
 
+    def nested(self, value: t.Any) -> Row | tuple[Row, Row]:
+        """The record of an object in a column; raises ConversionError.
+
+        Its extras come along for the parent, unless it has a column for them.
+        """
+        if type(value) is not dict:
+            raise ConversionError
+        try:
+            return self._exact_record(value)
+        except (msgspec.ValidationError, ConversionError):
+            return self.record(value) if EXTRAS in self._blank else self.split(value)
+
+    def _exact_record(self, value: Row) -> Row:
+        """The record of an object that needs no conversion and has no unknown keys, as most.
+
+        msgspec does that several times as fast. Raises ValidationError for other objects.
+        """
+        record: Row = msgspec.to_builtins(msgspec.convert(value, self._exact))
+        for name, item in self._lists.items():
+            if record[name]:
+                record[name] = [x if type(x) is dict else item(x) for x in record[name]]
+        return record
+
+    def item(self, value: t.Any) -> Row:
+        """The record of a list's item: plain values are its `name`. Raises ConversionError."""
+        if type(value) is self._name_type:
+            return {**self._blank, "name": value}
+        if type(value) is not dict:
+            if value is None:
+                return self._blank.copy()
+            if "name" not in self._blank:
+                raise ConversionError
+            value = {"name": value}
+        if EXTRAS in self._blank:
+            return self.record(value)
+        record, extras = self.split(value)
+        if extras.keys() & record.keys():
+            raise ConversionError
+        return record | extras
+
     def _plan(self, shape: tuple[str, ...]) -> Plan:
-        by_folded = {normalize_key(key): key for key in reversed(shape)}
-        plan = Plan(dict.fromkeys(self._columns), [], [])
+        keys = {normalize_key(snake_case(key)): key for key in reversed(shape)}
+        keys |= {normalize_key(key): key for key in reversed(shape)}
+        columns: list[Column] = []
         placed = set()
-        for name, candidates in self._known.items():
-            key = next((by_folded[c] for c in candidates if c in by_folded), None)
+        for name, aliases in self._aliases.items():
+            key = next((keys[alias] for alias in aliases if alias in keys), None)
             if key is not None:
                 placed.add(key)
-                if name in self._columns:
-                    plan.columns.append((name, key, *self._columns[name]))
-        if self.keeps_extras:
-            plan.extras = _named([key for key in shape if key not in placed])
-        return plan
+                if name in self._blank:
+                    columns.append((name, key, *self._types[name]))
+        unknown = [] if self._drops_extras else [key for key in shape if key not in placed]
+        return columns, _named(unknown)
 
 
 def _named(keys: list[str]) -> list[tuple[str, str]]:
     """Names for the keys."""
     names: dict[str, str] = {}
     for key in keys:
-        names[_free_name(key, names)] = key
+        names[free_name(key, names)] = key
     return list(names.items())
-
-
-def _free_name(key: str, taken: Container[str]) -> str:
-    """A name for the key; one that would come twice stays as the vendor wrote it."""
-    name = snake_case(key)
-    if name in taken:
-        name = key
-    while name in taken:
-        name += "_"
-    return name
 
 
 class KeyFinder:
@@ -261,52 +245,80 @@ class KeyFinder:
         return next((keys[name] for name in self._names if name in keys), None)
 
 
-def _conversion(
-    definition: Mapping[str, t.Any],
-) -> tuple[type, Callable[[t.Any], t.Any]]:
-    types = definition["type"]
-    if "integer" in types:
-        # never ready: numbers beyond 64 bits do not fit either
-        return NoType, as_integer
-    if "boolean" in types:
-        return bool, as_boolean
-    if definition.get("format") == "date-time":
+def _types(definition: Mapping[str, t.Any]) -> set[str]:
+    """The types that a definition allows, besides null; empty where it names none."""
+    types = definition.get("type", ())
+    return {types} - {"null"} if isinstance(types, str) else {*types} - {"null"}
+
+
+def _resolved(definition: Mapping[str, t.Any]) -> Mapping[str, t.Any]:
+    """The first alternative that is not null, or the definition itself."""
+    alternatives = definition.get("anyOf") or definition.get("oneOf") or ()
+    return next((other for other in alternatives if _types(other)), definition)
+
+
+def _is_object(definition: Mapping[str, t.Any]) -> bool:
+    return _types(definition) == {"object"} and bool(definition.get("properties"))
+
+
+def _column_type(definition: Mapping[str, t.Any]) -> tuple[type, Convert]:
+    """The type that needs no conversion, and the conversion of other values."""
+    definition = _resolved(definition)
+    types = _types(definition)
+    if types == {"string"} and definition.get("format") == "date-time":
         return NoType, as_timestamp
-    if "array" in types:
-        return NoType, _Items(definition["items"])
-    if "object" in types:
-        return NoType, _Nested(definition)
-    return str, as_text
+    if len(types) == 1 and types <= SCALARS.keys():
+        return SCALARS[min(types)]
+    if _is_object(definition):
+        return NoType, RowMapper(definition).nested
+    if types == {"array"} and definition.get("items"):
+        return NoType, _list_of(_resolved(definition["items"]))
+    return NoType, _any_of(types)
 
 
-class _Nested:
-    def __init__(self, definition: Mapping[str, t.Any]) -> None:
-        self._type = RowType(definition)
+def _list_of(definition: Mapping[str, t.Any]) -> Convert:
+    """Converts each item; one that does not fit takes the whole list with it."""
+    is_object = _is_object(definition)
+    convert = RowMapper(definition).item if is_object else _column_type(definition)[1]
 
-    def __call__(self, value: t.Any) -> tuple[Row, Row]:
-        if not isinstance(value, dict):
+    def as_list(value: t.Any) -> list[t.Any]:
+        if type(value) is not list:
             raise ConversionError
-        return self._type.split(value)
+        return [item if item is None and not is_object else convert(item) for item in value]
+
+    return as_list
 
 
-class _Items:
-    def __init__(self, definition: Mapping[str, t.Any]) -> None:
-        self._fitting = {kind for name in definition["type"] for kind in JSON_TYPES[name]}
-        self._plain = PLAIN & self._fitting
-        typed = "object" in definition["type"] and definition.get("properties")
-        self._type = RowType(definition) if typed else None
+def _any_of(types: set[str]) -> Convert:
+    """Takes values of these JSON types as they are; of all types where none is named."""
+    fitting = {kind for name in types for kind in PYTHON_TYPES.get(name, ())}
 
-    def __call__(self, value: t.Any) -> list[t.Any]:
-        if not isinstance(value, list):
+    def as_is(value: t.Any) -> t.Any:
+        if fitting and type(value) not in fitting:
             raise ConversionError
-        return [item if type(item) in self._plain else self._item(item) for item in value]
+        return clean_json(value)
 
-    def _item(self, item: t.Any) -> t.Any:
-        if type(item) not in self._fitting:
-            raise ConversionError  # one that does not fit takes the list with it
-        if self._type is None or not isinstance(item, dict):
-            return clean_json(item)
-        record, extras = self._type.split(item)
-        if not extras.keys().isdisjoint(record):
-            raise ConversionError
-        return {**extras, **record} if extras else record
+    return as_is
+
+
+def _exact_object(properties: Mapping[str, t.Any], lists: Container[str] = ()) -> t.Any:
+    """A msgspec type of objects with only these columns, values as they are or null.
+
+    Items of the `lists` may also be text.
+    """
+    names = {f"column_{number}": name for number, name in enumerate(properties)}
+    types = {field: _exact(properties[name], name, lists) for field, name in names.items()}
+    fields = [(field, kind | None, None) for field, kind in types.items()]
+    return msgspec.defstruct("Exact", fields, rename=names, forbid_unknown_fields=True, gc=False)
+
+
+def _exact(definition: Mapping[str, t.Any], name: str, lists: Container[str]) -> t.Any:
+    """A column's msgspec type; the type of null where values need conversion."""
+    if name in lists:
+        return LIST[_exact_object(definition["items"]["properties"]) | str]
+    if _is_object(definition) and EXTRAS not in definition["properties"]:
+        return _exact_object(definition["properties"])
+    if name == EXTRAS or definition.get("format") == "date-time":
+        return NoneType
+    types = _types(definition)
+    return EXACT_TYPES.get(min(types, default=""), NoneType) if len(types) == 1 else NoneType

@@ -1,8 +1,8 @@
-"""Secrets and patient data kept out of every output.
+"""Keeps secrets and patient data out of every output.
 
-Secrets are taken out by their known values wherever they stand. Patient data cannot be
-known by value, so nothing that comes out of an answer is ever put into a log line, and
-the texts of exceptions that this tap did not raise itself are left out of tracebacks.
+Secrets are known, and are removed wherever their values occur. Patient data is not known, so
+nothing from a response is ever put into a log line, and tracebacks leave out the texts of
+exceptions that this tap did not raise itself.
 """
 
 from __future__ import annotations
@@ -19,95 +19,88 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-import msgspec
-from singer_sdk.exceptions import (
-    ConfigValidationError,
-    MapExpressionError,
-    StreamMapConfigError,
-)
+from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
 
+from tap_medchat_swell import settings
 from tap_medchat_swell.errors import TapError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
 MASK = "[redacted]"
-# Below these lengths a value is no secret, and taking it out would only spoil the text.
-SHORTEST = 4
-SHORTEST_IN_RECORDS = 8
-MOST_LINES = 100  # of a traceback
-# What these loggers fill in comes out of answers: addresses in links, headers, records.
-TELLTALES = re.compile(r"urllib3\b|singer_sdk\.mapper\b")
-SAFE_TEXTS = (TapError, ConfigValidationError, MapExpressionError, StreamMapConfigError)
+# Shorter values are not secrets; removing them would only garble the text.
+MIN_LENGTH = 4
+MIN_LENGTH_IN_RECORDS = 8
+MAX_TRACEBACK_LINES = 100
+# The arguments of these loggers come from responses: links, headers, records.
+LEAKY_LOGGERS = re.compile(r"urllib3\b|singer_sdk\.mapper\b")
+SAFE_TEXTS = (TapError, MapExpressionError, StreamMapConfigError)
+_PAYLOAD = re.compile(rb'"(record|value)":')
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"(:?)')
+_NAME = re.compile(rb'"[a-z_]+":')
 
 
 class Redactor:
-    """Takes known values, in every form in which they may be written, out of text."""
+    """Removes known values, in every form in which they may be written."""
 
     def __init__(self) -> None:
         self._values: set[str] = set()
         self._sent: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         self._in_lines: list[bytes] = []
-        self._in_records: re.Pattern[str] | None = None
+        self._in_strings = re.compile(rb"(?!)")
 
     def protect(self, values: Iterable[str], sent: Iterable[str] = ()) -> None:
-        """Take these values out of all logs from now on, and those `sent` out of records.
+        """Remove these values from all logs from now on, and those `sent` from records.
 
-        A vendor may echo what it was sent. Nothing else is taken out of records: what a
-        stream map puts there is meant to stand there.
+        A vendor may echo what it was sent. Nothing else is removed from records: what a stream
+        map puts there belongs there.
         """
-        self._sent.update(_at_least(SHORTEST_IN_RECORDS, sent))
-        self._values.update(_at_least(SHORTEST, values))
-        self._pattern = _any_of(self._values)
-        self._in_records = _any_of(self._sent)
-        forms = {msgspec.json.encode(form)[1:-1] for value in self._sent for form in _forms(value)}
-        # What holds another one needs no search of its own.
-        self._in_lines = [f for f in forms if not any(o in f for o in forms if o != f)]
+        self._sent.update(_at_least(MIN_LENGTH_IN_RECORDS, sent))
+        self._values.update(_at_least(MIN_LENGTH, values))
+        self._pattern = re.compile(_any_of(_forms_of(self._values))) if self._values else None
+        encoded = {json.dumps(f, ensure_ascii=False)[1:-1] for f in _forms_of(self._sent)}
+        # A form that contains another one needs no search of its own.
+        self._in_lines = [
+            form.encode() for form in encoded if not any(o in form for o in encoded - {form})
+        ]
+        # Escape sequences are matched too, so that a value is never found inside one.
+        self._in_strings = re.compile(rf"({_any_of(encoded)})|\\.".encode())
 
     def text(self, text: str) -> str:
         """The text without any protected value."""
         return self._pattern.sub(MASK, text) if self._pattern else text
 
     def line(self, data: bytes | bytearray) -> bytes | bytearray:
-        """Singer messages, as whole lines, without what was sent."""
+        """Singer messages, as whole lines, without the values that were sent."""
         if not any(form in data for form in self._in_lines):
             return data
-        return b"".join(map(self._redacted, data.splitlines()))
+        return b"".join(map(self._redacted, data.splitlines(keepends=True)))
 
     def _redacted(self, line: bytes | bytearray) -> bytes:
-        """A line with its texts redacted: numbers, and names of streams and columns, stay."""
-        message = msgspec.json.decode(line)
-        if "record" in message:
-            record = message["record"]
-            message["record"] = {name: self._without(record[name]) for name in record}
-        elif "value" in message:
-            message["value"] = self._without(message["value"], and_keys=False)
-        return msgspec.json.encode(message) + b"\n"
+        """A line with its strings redacted; numbers, and names of streams and columns, stay."""
+        payload = _PAYLOAD.search(line)
+        start = payload.end() if payload else len(line)
+        return bytes(line[:start]) + _STRING.sub(self._redacted_string, line[start:])
 
-    def _without(self, value: t.Any, *, and_keys: bool = True) -> t.Any:
-        if isinstance(value, str) and self._in_records:
-            return self._in_records.sub(MASK, value)
-        if isinstance(value, list):
-            return [self._without(item, and_keys=and_keys) for item in value]
-        if isinstance(value, dict):
-            return {
-                self._without(key) if and_keys else key: self._without(item, and_keys=and_keys)
-                for key, item in value.items()
-            }
-        return value
+    def _redacted_string(self, string: re.Match[bytes]) -> bytes:
+        if _NAME.fullmatch(string[0]):
+            return string[0]
+        return self._in_strings.sub(lambda m: MASK.encode() if m[1] else m[0], string[0])
 
 
 def _at_least(length: int, values: Iterable[str]) -> Iterable[str]:
     return (value for value in map(str.strip, values) if len(value) >= length)
 
 
-def _any_of(values: Iterable[str]) -> re.Pattern[str] | None:
-    """Matches any form of any value, the longest first."""
-    forms = {form for value in values for form in _forms(value)}
-    longest_first = sorted(forms, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if forms else None
+def _any_of(forms: Iterable[str]) -> str:
+    """A regular expression for any of the forms, the longest first."""
+    return "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+
+
+def _forms_of(values: Iterable[str]) -> set[str]:
+    return {form for value in values for form in _forms(value)}
 
 
 def _forms(value: str) -> set[str]:
@@ -131,14 +124,19 @@ def _forms(value: str) -> set[str]:
 REDACTOR = Redactor()
 
 
+def protect_config(config: Mapping[str, t.Any]) -> None:
+    """Remove the configuration's secrets from all output from now on."""
+    REDACTOR.protect(settings.secret_values(config), settings.tokens(config))
+
+
 class RedactedStream:
-    """A text stream that writes nothing protected; all else is the stream's own."""
+    """A text stream that redacts what is written to it."""
 
     def __init__(self, stream: t.TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write the redacted text; the count is that of the text that was given."""
+        """Write the redacted text; returns the length of the given text."""
         self._stream.write(REDACTOR.text(text))
         return len(text)
 
@@ -152,22 +150,26 @@ class RedactedStream:
 
 
 def install() -> None:
-    """Guard the standard streams, every log record and every traceback."""
-    REDACTOR.protect(_environment_secrets())
+    """Redact standard error, every log record and every traceback.
+
+    Standard output is left alone: the writer redacts records, and nothing else is printed.
+    """
+    protect_environment()
     if not isinstance(sys.stderr, RedactedStream):
-        sys.stdout = t.cast("t.TextIO", RedactedStream(sys.stdout))
         errors = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         sys.stderr = t.cast("t.TextIO", RedactedStream(errors))
     logging.setLogRecordFactory(_redacted_record)
 
 
-def _environment_secrets() -> set[str]:
-    """Passwords in proxy addresses, which end up in the texts of connection errors.
+def protect_environment() -> None:
+    """Remove passwords in proxy URLs, which connection errors quote."""
+    REDACTOR.protect(_proxy_passwords())
 
-    Taken out by hand: an address may be too broken to be parsed.
-    """
-    addresses = urllib.request.getproxies().values()
-    found = (re.match(r"(?:\w+://)?[^:@/]*:([^/].*)@", address) for address in addresses)
+
+def _proxy_passwords() -> set[str]:
+    # Not by urlsplit, because a URL may be too malformed for it.
+    urls = urllib.request.getproxies().values()
+    found = (re.match(r"(?:\w+://)?[^:@/]*:([^/].*)@", url) for url in urls)
     passwords = {match[1] for match in found if match}
     return passwords | set(map(urllib.parse.unquote, passwords))
 
@@ -178,32 +180,32 @@ def _redacted_record(*args: t.Any, **kwargs: t.Any) -> logging.LogRecord:
         record.exc_text = REDACTOR.text(describe_exception(record.exc_info[1]))
         record.exc_info = None
     if record.msg == "METRIC: %s":
-        return record  # the SDK's formatter needs its argument as it is
+        return record  # the SDK's formatter needs the argument itself
     try:
-        message = str(record.msg) if TELLTALES.match(record.name) else record.getMessage()
+        message = str(record.msg) if LEAKY_LOGGERS.match(record.name) else record.getMessage()
     except (TypeError, ValueError):
-        message = "(a log line whose arguments do not fit it)"
+        message = "(a log line whose arguments do not match it)"
     record.msg, record.args = REDACTOR.text(message), None
     return record
 
 
 def explain(error: Exception) -> str:
-    """What to tell the user: the exception's own sentence, or that this is a mistake."""
+    """What to show the user: the exception's own sentence, or its traceback without texts."""
     if isinstance(error, SAFE_TEXTS):
         return str(error)
     lines = describe_exception(error)
-    return f"A mistake in tap-medchat-swell; please report these lines.\n{lines}"
+    return f"Internal error (please report):\n{lines}"
 
 
 def describe_exception(error: BaseException) -> str:
-    """Types and places of an exception and its causes, without texts that may tell.
+    """Types and places of an exception and its causes.
 
-    The text of a KeyError or ValueError quotes the value that it met, which may be a
-    patient's; only exceptions known to quote nothing keep theirs.
+    Only exceptions that are known to quote nothing keep their texts: that of a KeyError or
+    ValueError quotes a value, which may be patient data.
     """
     lines: list[str] = []
     seen: BaseException | None = error
-    while seen is not None and len(lines) < MOST_LINES:
+    while seen is not None and len(lines) < MAX_TRACEBACK_LINES:
         text = f": {seen}" if isinstance(seen, SAFE_TEXTS) else ""
         lines.append(f"{type(seen).__name__}{text}")
         lines.extend(_frames(seen.__traceback__))

@@ -1,38 +1,37 @@
 """The one declaration of every setting.
 
-The README's table, `meltano.yml`, `.env.example` and the Hub entry are generated from
-`SETTINGS` (see `scripts/generate.py`); the configuration's JSON schema and `Options`,
-the typed view that the rest of the tap reads, follow from it here.
+Each field of `Options` declares one setting: its type in the tap, its kind, description,
+default and bounds. `SETTINGS` and the configuration's JSON schema are derived from it here;
+the README's table, `meltano.yml`, `.env.example` and the Hub entry by `scripts/generate.py`.
 """
+# ruff: noqa: RUF009 - `_setting` is `dataclasses.field`
 
 from __future__ import annotations
 
 import dataclasses
 import re
 import typing as t
-import zoneinfo
 from urllib.parse import urlsplit
 
-from tap_medchat_swell.timestamps import parse_timestamp
+from tap_medchat_swell.timestamps import named_zone, parse_timestamp
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
 _SECRET_NAME = re.compile("token|secret|passw|salt|api_?key|credential", re.IGNORECASE)
-SHORTEST_SALT = 8  # what is shorter, and not called a salt, is a word or a number
+MIN_SALT_LENGTH = 8  # shorter values not named like a secret are ordinary words or numbers
 
 Kind = t.Literal["string", "integer", "date", "ids", "choice", "url", "timezone"]
 
-# Of the kinds that are no text.
-JSON_TYPES = {"integer": ["integer", "null"], "ids": ["array", "string", "null"]}
+# All other kinds are text.
+JSON_TYPES = {"integer": ["integer", "null"], "ids": ["array", "string", "integer", "null"]}
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One setting; `minimum` and `maximum` hold for whole numbers, inclusively."""
+    """One setting; `minimum` and `maximum` are inclusive."""
 
-    name: str
     kind: Kind
     description: str
     default: str | int | None = None
@@ -42,10 +41,11 @@ class Setting:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     example: str = ""
+    name: str = ""
 
     @property
     def json_schema(self) -> dict[str, t.Any]:
-        """The setting as the SDK wants it in `config_jsonschema`."""
+        """The setting as the SDK expects it in `config_jsonschema`."""
         schema: dict[str, t.Any] = {
             "type": JSON_TYPES.get(self.kind, ["string", "null"]),
             "description": self.description,
@@ -65,225 +65,224 @@ class Setting:
         return schema
 
 
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "medchat_org_id",
+def _setting(kind: Kind, description: str, **details: t.Any) -> t.Any:
+    """A dataclass field that carries a Setting; typed Any so that fields can state their type."""
+    return dataclasses.field(metadata={"setting": Setting(kind, description, **details)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """A valid configuration, typed. Instants are UTC; ids are text, as the vendors want them."""
+
+    account_name: str = _setting(
         "string",
-        "MedChat organization id: Admin > Developer > MedChat Auth.",
+        "Name of the account, written to every record. Set a different one for each account "
+        "that you load into the same tables.",
+        default="default",
+        example="north-clinic",
+    )
+    medchat_org_id: str = _setting(
+        "string",
+        "MedChat organization ID: Admin > Developer > MedChat Auth.",
         example="00000000-0000-0000-0000-000000000000",
-    ),
-    Setting(
-        "medchat_access_token",
+    )
+    medchat_access_token: str = _setting(
         "string",
         "MedChat access token with the scope read.sms_chats: Admin > Developer > MedChat Auth.",
         secret=True,
-    ),
-    Setting(
-        "medchat_api_url",
+    )
+    medchat_api_url: str = _setting(
         "url",
-        "Address of MedChat's SMS chat API, without /external/orgs.",
+        "Base URL of MedChat's SMS chat API, without /external/orgs.",
         default="https://medchatapp.com/smschatapi",
-    ),
-    Setting(
-        "medchat_accept",
+    )
+    medchat_accept: str = _setting(
         "string",
-        "Accept header: it names the version of MedChat's API.",
+        "Accept header for MedChat; it selects the API version.",
         default="application/vnd.medchat+json;v=1.0",
-    ),
-    Setting(
-        "medchat_lookback_days",
+    )
+    medchat_rescan_days: int | None = _setting(
         "integer",
-        "Read again only chats created in this many days before the last finished "
-        "sweep. New messages on older chats are then missed. Unset: every sweep reads "
-        "all chats since start_date.",
-        minimum=0,
-    ),
-    Setting(
-        "medchat_page_size",
+        "Re-read chats without recent activity at least every this many days. Until then, new "
+        "messages on those chats are not seen. Unset: every run re-reads all chats.",
+        minimum=1,
+        example="7",
+    )
+    medchat_page_size: int = _setting(
         "integer",
-        "Chats per request ($top). Lowered by itself where MedChat refuses it.",
+        "Chats per request ($top). Reduced automatically if MedChat refuses it.",
         default=100,
-        minimum=2,  # pages overlap by a chat
+        minimum=2,  # pages overlap by one chat
         maximum=1000,
-    ),
-    Setting(
-        "medchat_window_pages",
+    )
+    medchat_window_pages: int = _setting(
         "integer",
-        "Close a MedChat window after about this many pages: what a stopped run reads "
-        "again at most.",
-        default=50,
+        "Approximate pages per MedChat window. An interrupted run re-reads at most one window.",
+        default=40,
         minimum=1,
         maximum=500,
-    ),
-    Setting(
-        "swell_api_token",
+    )
+    swell_api_token: str = _setting(
         "string",
         "Swell API token: Swell > Settings > API tokens.",
         secret=True,
-    ),
-    Setting(
-        "swell_api_url",
+    )
+    swell_api_url: str = _setting(
         "url",
-        "Address of Swell's API, without /messages.",
+        "Base URL of Swell's API, without /messages.",
         default="https://platform.swellcx.com/api/v1",
-    ),
-    Setting(
-        "swell_location_ids",
+    )
+    swell_location_ids: tuple[str, ...] = _setting(
         "ids",
-        "Read only messages of these locations: a list, or numbers with commas.",
+        "Read only messages of these locations: location IDs, separated by commas.",
         example="3,7",
-    ),
-    Setting(
-        "swell_team_ids",
+    )
+    swell_team_ids: tuple[str, ...] = _setting(
         "ids",
-        "Read only messages of these teams: a list, or numbers with commas.",
+        "Read only messages of these teams: team IDs, separated by commas.",
         example="5,139",
-    ),
-    Setting(
-        "swell_contact_ids",
+    )
+    swell_contact_ids: tuple[str, ...] = _setting(
         "ids",
-        "Read only messages of these contacts (counts cannot be filtered by contact): "
-        "a list, or numbers with commas.",
+        "Read only messages of these contacts: contact IDs, separated by commas. Message counts "
+        "cannot be filtered by contact.",
         example="2,9",
-    ),
-    Setting(
-        "swell_page_size",
+    )
+    swell_page_size: int = _setting(
         "integer",
-        "Messages per request (per_page). Swell allows 100 at most.",
+        "Messages per request (per_page). Swell allows at most 100.",
         default=100,
         minimum=1,
         maximum=100,
-    ),
-    Setting(
-        "swell_window_days",
+    )
+    swell_window_days: int = _setting(
         "integer",
-        "Days from from_date to to_date of one request. Swell allows a week; 6 days' "
-        "difference is right however it counts a week.",
+        "Days between from_date and to_date in one request. Swell allows one week; 6 is safe "
+        "whichever way it counts a week.",
         default=6,
         minimum=1,
         maximum=6,
-    ),
-    Setting(
-        "swell_lookback_days",
+    )
+    swell_lookback_days: int = _setting(
         "integer",
-        "Read again the messages of this many days before the bookmark, for late "
-        "changes such as read or closed.",
+        "Re-read messages from this many days before the bookmark, to pick up late changes such "
+        "as read or closed.",
         default=3,
         minimum=0,
-    ),
-    Setting(
-        "swell_counts_split",
+    )
+    swell_counts_split: str = _setting(
         "choice",
-        "One count a day in all, or one for each of swell_location_ids or swell_team_ids.",
+        "One message count per day in total, or one for each of swell_location_ids or "
+        "swell_team_ids.",
         default="all",
         choices=("all", "location", "team"),
-    ),
-    Setting(
-        "swell_counts_parameters",
+    )
+    swell_counts_parameters: str = _setting(
         "choice",
-        "How a day is asked for: date=D, or from_date=D&to_date=D.",
+        "How to request the count of a day: date=D, or from_date=D&to_date=D.",
         default="date",
         choices=("date", "range"),
-    ),
-    Setting(
-        "swell_counts_lookback_days",
+    )
+    swell_counts_lookback_days: int = _setting(
         "integer",
-        "Ask again for the counts of this many days before the bookmark: a day's "
-        "count is final only when the day is over everywhere.",
+        "Re-read the counts of this many days before the bookmark. The count of a day is final "
+        "only after the day has ended in every time zone.",
         default=3,
         minimum=0,
-    ),
-    Setting(
-        "swell_date_sent_timezone",
+    )
+    swell_date_sent_timezone: tzinfo = _setting(
         "timezone",
-        "Time zone (IANA name) in which Swell's date_sent is read for date_sent_utc.",
+        "Time zone (IANA name) of Swell's date_sent, used to compute date_sent_utc.",
         default="UTC",
         example="America/Denver",
-    ),
-    Setting(
-        "start_date",
+    )
+    start_date: datetime = _setting(
         "date",
-        "Read what was created at or after this instant (date, or date and time; UTC "
-        "where no offset is given).",
+        "Read data created at or after this time (a date, or a date and time; UTC unless it has "
+        "an offset).",
         required=True,
         example="2024-01-01T00:00:00Z",
-    ),
-    Setting(
-        "end_date",
+    )
+    end_date: datetime | None = _setting(
         "date",
-        "Read only what was created before this instant. Unset: up to now.",
+        "Read only data created before this time. Unset: up to now.",
         example="2025-01-01T00:00:00Z",
-    ),
-    Setting(
-        "max_concurrency",
+    )
+    max_concurrency: int = _setting(
         "integer",
-        "Requests to one vendor under way together. 1 is plain sequential reading.",
+        "Maximum concurrent requests per vendor. 1 reads sequentially.",
         default=8,
         minimum=1,
         maximum=64,
-    ),
-    Setting(
-        "requests_per_minute",
+    )
+    requests_per_minute: int | None = _setting(
         "integer",
-        "Ask each vendor at most this often. Unset: as fast as the vendor's answers "
+        "Maximum requests per minute to each vendor. Unset: as fast as the vendor's responses "
         "and rate-limit headers allow.",
         minimum=1,
-    ),
-    Setting(
-        "connect_timeout_seconds",
+        example="60",
+    )
+    connect_timeout_seconds: int = _setting(
         "integer",
-        "How long to wait for a connection.",
+        "Timeout for opening a connection.",
         default=10,
         minimum=1,
         maximum=300,
-    ),
-    Setting(
-        "read_timeout_seconds",
+    )
+    read_timeout_seconds: int = _setting(
         "integer",
-        "How long to wait for the next bytes of an answer; a whole answer may take "
-        "ten times as long.",
+        "Timeout for the next bytes of a response. A whole response may take ten times as long.",
         default=60,
         minimum=1,
         maximum=3600,
-    ),
-    Setting(
-        "max_retries",
+    )
+    max_retries: int = _setting(
         "integer",
-        "How often one request is sent again after a failure that may pass. Waiting "
-        "for a rate limit (429, or 503 with Retry-After) does not count.",
+        "Maximum retries per request for transient errors. Waiting for a rate limit (429, or 503 "
+        "with Retry-After) does not count.",
         default=6,
         minimum=0,
         maximum=100,
-    ),
-    Setting(
-        "retry_seconds",
+    )
+    retry_seconds: int = _setting(
         "integer",
-        "Give up on a request after this time, waits for rate limits included.",
+        "Maximum time to spend on one request, including retries and waiting for rate limits.",
         default=900,
         minimum=1,
-    ),
-    Setting(
-        "max_response_mb",
+    )
+    max_response_mb: int = _setting(
         "integer",
-        "Refuse an answer larger than this many MiB, unpacked.",
+        "Maximum size of one response in MiB, decompressed.",
         default=32,
         minimum=1,
         maximum=1024,
-    ),
-    Setting(
-        "user_agent",
+    )
+    user_agent: str = _setting(
         "string",
         "User-Agent header of every request.",
         default="tap-medchat-swell",
-    ),
-    Setting(
-        "hash_salt",
+    )
+    hash_salt: str = _setting(
         "string",
-        "Secret text that stream maps may mix into hashes as config['hash_salt']; the "
-        "de-identified variant in meltano.yml needs it.",
+        "Secret text for hashing in stream maps, available as config['hash_salt']. Required by "
+        "the de-identified variant in meltano.yml.",
         secret=True,
-    ),
+    )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, t.Any]) -> Options:
+        """Convert a configuration in which `problems` found nothing."""
+        return cls(**{s.name: _typed(s, config.get(s.name)) for s in SETTINGS})
+
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    dataclasses.replace(field.metadata["setting"], name=field.name)
+    for field in dataclasses.fields(Options)
 )
+# Former settings, and what to use in their place.
+REPLACED = {"medchat_lookback_days": "medchat_rescan_days"}
+
+ENV_PREFIX = "TAP_MEDCHAT_SWELL_"
 
 CONFIG_JSONSCHEMA: dict[str, t.Any] = {
     "type": "object",
@@ -297,69 +296,27 @@ CREDENTIALS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """A valid configuration, typed. Instants are UTC; ids are as the vendor wants them."""
-
-    medchat_org_id: str
-    medchat_access_token: str
-    medchat_api_url: str
-    medchat_accept: str
-    medchat_lookback_days: int | None
-    medchat_page_size: int
-    medchat_window_pages: int
-    swell_api_token: str
-    swell_api_url: str
-    swell_location_ids: tuple[str, ...]
-    swell_team_ids: tuple[str, ...]
-    swell_contact_ids: tuple[str, ...]
-    swell_page_size: int
-    swell_window_days: int
-    swell_lookback_days: int
-    swell_counts_split: str
-    swell_counts_parameters: str
-    swell_counts_lookback_days: int
-    swell_date_sent_timezone: zoneinfo.ZoneInfo
-    start_date: datetime
-    end_date: datetime | None
-    max_concurrency: int
-    requests_per_minute: int | None
-    connect_timeout_seconds: int
-    read_timeout_seconds: int
-    max_retries: int
-    retry_seconds: int
-    max_response_mb: int
-    user_agent: str
-    hash_salt: str
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, t.Any]) -> Options:
-        """Read a configuration in which `problems` found nothing."""
-        return cls(**{s.name: _typed(s, config.get(s.name)) for s in SETTINGS})
-
-
 def _typed(setting: Setting, value: t.Any) -> t.Any:
-    if is_blank(value):
-        value = setting.default
+    value = setting.default if is_blank(value) else value
+    value = value.strip() if isinstance(value, str) else value
     if setting.kind == "ids":
         return as_ids(value)
     if setting.kind == "date":
         return parse_timestamp(value)
     if setting.kind == "timezone":
-        return zoneinfo.ZoneInfo(value)
-    if setting.kind in ("string", "url"):
-        return "" if value is None else value.strip()
-    return value
+        return named_zone(value)
+    return value if setting.kind == "integer" else value or ""
 
 
 def is_blank(value: t.Any) -> bool:
-    """Whether a setting is left open; `NAME=` in an environment file leaves it so, too."""
+    """Whether a setting is unset; `NAME=` in an environment file does not set it."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
 def as_ids(value: t.Any) -> tuple[str, ...]:
-    """Ids out of a list, a JSON list or `3,7,20`; ValueError for anything else."""
-    parts = value if isinstance(value, list) else str(value or "").strip("[] ").split(",")
+    """IDs from a list, a JSON list, `3,7,20` or a number; raises ValueError for anything else."""
+    text = "" if value is None else str(value)
+    parts = value if isinstance(value, list) else text.strip().strip("[]").split(",")
     ids = [str(part).strip().strip("\"'") for part in parts]
     if any(part and not (part.isascii() and part.isdigit()) for part in ids):
         raise ValueError
@@ -367,10 +324,9 @@ def as_ids(value: t.Any) -> tuple[str, ...]:
 
 
 def secret_values(config: Mapping[str, t.Any]) -> Iterator[str]:
-    """Every value that must never be shown, also where it stands in a wrong shape.
+    """Every value that must never be shown, whatever its type.
 
-    Settings that this tap does not know count too when they are named like a secret:
-    they are secrets under a misspelt name.
+    An unknown setting counts if it is named like a secret: it may be a misspelled one.
     """
     known = {setting.name: setting.secret for setting in SETTINGS}
     for name, value in config.items():
@@ -382,9 +338,9 @@ def secret_values(config: Mapping[str, t.Any]) -> Iterator[str]:
 
 
 def _salts(map_config: t.Any, maps: t.Any) -> Iterator[str]:
-    """What may be a salt: values told to stream maps, and expressions with a literal."""
+    """Possible salts: values for stream maps, and expressions that contain a literal."""
     for name, value in (map_config if isinstance(map_config, dict) else {"": map_config}).items():
-        shortest = 0 if _SECRET_NAME.search(str(name)) else SHORTEST_SALT
+        shortest = 0 if _SECRET_NAME.search(str(name)) else MIN_SALT_LENGTH
         yield from (text for text in _texts(value) if len(text) >= shortest)
     yield from (text for text in _texts(maps) if "'" in text or '"' in text)
 
@@ -419,5 +375,5 @@ def _url_secrets(url: t.Any) -> Iterator[str]:
 
 
 def has_credentials(vendor: str, config: Mapping[str, t.Any]) -> bool:
-    """Whether everything that the vendor's streams need is there."""
+    """Whether all credentials of a vendor are set."""
     return not any(is_blank(config.get(name)) for name in CREDENTIALS[vendor])

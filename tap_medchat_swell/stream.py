@@ -1,5 +1,7 @@
-"""What all streams share: records written the lean way or the SDK's, a bookmark that is
-a frontier, and failures that leave the other vendor's streams alone.
+"""What all streams share: how records are written, the catalog and the bookmark.
+
+Records are encoded and written by page where possible, and through the SDK where stream maps,
+flattening or a dry run need it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ import importlib.resources
 import json
 import re
 import typing as t
-from abc import ABC, abstractmethod
 from functools import cached_property
 
 import msgspec
@@ -19,25 +20,26 @@ from singer_sdk.exceptions import MapExpressionError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import Metadata
+from typing_extensions import override
 
 from tap_medchat_swell import bookmark as bookmarks
 from tap_medchat_swell.errors import TapError
-from tap_medchat_swell.record_mapper import EXTRAS, Row, RowType
-from tap_medchat_swell.redaction import explain
+from tap_medchat_swell.record_mapper import Row, RowMapper, merge_schemas
 
 if t.TYPE_CHECKING:
-    from collections.abc import Container, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.metrics import Counter
     from singer_sdk.singerlib import Catalog, RecordMessage
 
-    from tap_medchat_swell.http.rate_limiter import RateLimiter
+    from tap_medchat_swell.bookmark import Scope
     from tap_medchat_swell.settings import Options
-    from tap_medchat_swell.tap import TapMedchatSwell
+    from tap_medchat_swell.writer import BufferedWriter
 
-FORMING = re.compile("stream_map|faker|flattening")  # settings of the SDK
+AFFECTS_OUTPUT = re.compile("stream_map|faker|flattening")  # settings of the SDK
 ENCODER = msgspec.json.Encoder()
 AT_ONCE = 200  # records handed to the writer together
 # A record on its way: encoded, or as it is where the SDK must see it.
@@ -51,41 +53,41 @@ def load_schema(name: str) -> dict[str, t.Any]:
     return schema
 
 
-class WindowedStream(Stream, ABC):
-    """A stream that is read window by window and bookmarks the frontier."""
-
-    # Rows are typed when they are normalize_key; doing it again costs most of a plain tap's time.
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
-    vendor: t.ClassVar[str]
-    ids: t.ClassVar[tuple[str, ...]] = ()  # other names that the vendor may use for the id
-    _tap: TapMedchatSwell
-
-    def __init__(self, tap: TapMedchatSwell) -> None:
-        super().__init__(tap, schema=load_schema(self.name))
-        self._schema_written = False
-        self._written = 0
-        self._counter: Counter | None = None
+class RunContext(t.Protocol):
+    """What a stream needs of the run that it is part of."""
 
     @property
     def options(self) -> Options:
         """The configuration, typed."""
-        return self._tap.options
 
     @property
-    def rate_limiter(self) -> RateLimiter:
-        """The one rate_limiter to the stream's vendor."""
-        return self._tap.rate_limiters[self.vendor]
+    def message_writer(self) -> BufferedWriter:
+        """Where messages go."""
 
-    @property
-    def full_table(self) -> bool:
-        """Whether the catalog asks for everything, whatever the bookmark says."""
-        return self.replication_method == "FULL_TABLE"
+    def read_with_others(self, stream: VendorStream) -> None:
+        """Read all selected streams, unless that has been done for another one."""
+
+
+class VendorStream(Stream):
+    """A stream of either vendor."""
+
+    # Rows are typed by the record mapper; doing it again costs most of a plain tap's time.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+    vendor: t.ClassVar[str]
+    ids: t.ClassVar[tuple[str, ...]] = ()  # other names that the vendor may use for the id
+
+    def __init__(self, tap: Tap) -> None:
+        super().__init__(tap, schema=load_schema(self.name))
+        self.run = t.cast("RunContext", tap)
+        self._schema_written = False
+        self._written = 0
+        self._counter: Counter | None = None
 
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Take over what the catalog says; columns that its schema lacks are not written."""
-        keys, frontier = self.primary_keys, self.replication_key
+        """Apply the catalog. Columns that it adds are filled, ones that it lacks not written."""
+        keys, replication_key = self.primary_keys, self.replication_key
         super().apply_catalog(catalog)
-        self.replication_key = frontier  # by no other, and without one all would be read anew
+        self.replication_key = replication_key  # a catalog cannot change or remove it
         entry = catalog.get_stream(self.name)
         if entry is None:
             return
@@ -95,14 +97,17 @@ class WindowedStream(Stream, ABC):
         lacking = list(_lacking(given, self.schema)) if given.get("properties") else []
         keys_lacking = {path[1] for path in lacking} & {*self.primary_keys}
         if keys_lacking:
-            msg = f"The catalog has no {min(keys_lacking)} of {self.name}: write it anew."
+            msg = (
+                f"Invalid catalog: {self.name} has no {min(keys_lacking)}. Regenerate it "
+                "with --discover."
+            )
             raise TapError(msg)
         for path in lacking:
             entry.metadata[path] = Metadata(selected=False)
         if lacking:
             columns = ", ".join(".".join(path[1::2]) for path in lacking)
             self.logger.warning(
-                "The catalog has no %s: not written. Write it anew with --discover.", columns
+                "Not in the catalog, so not written: %s. Regenerate it with --discover.", columns
             )
 
     # What is written
@@ -125,7 +130,7 @@ class WindowedStream(Stream, ABC):
         )
 
     @cached_property
-    def form(self) -> bytes:
+    def output_fingerprint(self) -> bytes:
         """A key for the records' digests, so that all is written again in another form.
 
         It differs when stream maps, flattening or the selected fields do. Empty for a plain
@@ -133,33 +138,31 @@ class WindowedStream(Stream, ABC):
         """
         if self._is_plain:
             return b""
-        made_by = {name: self.config[name] for name in self.config if FORMING.match(name)}
+        made_by = {name: self.config[name] for name in self.config if AFFECTS_OUTPUT.match(name)}
         chosen = sorted(path for path in self.mask if self.mask[path])
         text = json.dumps([made_by, chosen], sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
     @cached_property
-    def rows(self) -> RowType:
-        """Makes records out of the vendor's rows."""
+    def rows(self) -> RowMapper:
+        """Turns the vendor's rows into records, with the columns that the catalog adds."""
+        schema = merge_schemas(self.schema, self.effective_schema)
         wanted = None
         if self._is_plain:
-            wanted = frozenset(
-                name
-                for name in (*self.schema["properties"], EXTRAS)
-                if self.mask["properties", name]
-            )
-        return RowType(self.schema, {"id": self.ids}, wanted)
+            wanted = frozenset(n for n in schema["properties"] if self.mask["properties", n])
+        constants = {"account_name": self.config.get("account_name") or "default"}
+        return RowMapper(schema, {"id": self.ids}, wanted, constants)
 
     def pack(self, records: list[Row]) -> list[Item]:
-        """Make records ready for `write`: encoded already where nobody must see them."""
+        """Make records ready for `write`: encoded unless the SDK must see them."""
         if self._is_plain:
             return [ENCODER.encode(record) for record in records]
         return list(records)
 
-    def write(self, items: list[Item], extracted: datetime) -> None:
+    def write(self, items: Sequence[Item], extracted: datetime) -> None:
         """Write records, up to a dry run's limit; `extracted` is when they were sent."""
         if self._is_plain:
-            self._write_encoded(t.cast("list[bytes]", items), extracted)
+            self._write_encoded(t.cast("Sequence[bytes]", items), extracted)
         else:
             limit = self.ABORT_AT_RECORD_COUNT
             items = items[: None if limit is None else max(0, limit - self._written)]
@@ -180,32 +183,32 @@ class WindowedStream(Stream, ABC):
             raise TapError(msg) from None
 
     @cached_property
-    def _announced(self) -> dict[str, Container[str]]:
+    def _announced(self) -> dict[str, list[str]]:
         """Per name that a stream map gives this stream, the columns of its SCHEMA."""
         return {
-            stream_map.stream_alias: stream_map.transformed_schema["properties"]
+            stream_map.stream_alias: [*stream_map.transformed_schema["properties"]]
             for stream_map in self.stream_maps
         }
 
     def _generate_record_messages(self, record: Row) -> Generator[RecordMessage, None, None]:
-        """The SDK's, without nulls that no column is announced for: flattened objects."""
+        """The SDK's; flattened records have every announced column, null or not."""
         is_flat = self.stream_maps[0].flattening_enabled
         for message in super()._generate_record_messages(record):
             if is_flat:
                 columns = self._announced[message.stream]
-                message.record = {
+                message.record = dict.fromkeys(columns) | {
                     name: value
                     for name, value in message.record.items()
                     if value is not None or name in columns
                 }
             yield message
 
-    def _write_encoded(self, items: list[bytes], extracted: datetime) -> None:
+    def _write_encoded(self, items: Sequence[bytes], extracted: datetime) -> None:
         head = b'{"type":"RECORD","stream":%b,"record":' % ENCODER.encode(self.name)
         tail = b',"time_extracted":%b}\n' % ENCODER.encode(extracted)
         for start in range(0, len(items), AT_ONCE):  # a window's lines need not be in memory twice
             lines = (tail + head).join(items[start : start + AT_ONCE])
-            self._tap.message_writer.write_lines(head + lines + tail)
+            self.run.message_writer.write_lines(head + lines + tail)
 
     @property
     def has_enough(self) -> bool:
@@ -213,74 +216,63 @@ class WindowedStream(Stream, ABC):
         limit = self.ABORT_AT_RECORD_COUNT
         return limit is not None and self._written >= limit
 
-    @property
-    def is_dry_run(self) -> bool:
-        """Whether records are only tried out: then the bookmark must stay."""
-        return self.ABORT_AT_RECORD_COUNT is not None
-
+    @override
     def _write_schema_message(self) -> None:
-        # MedChat's streams are read in one pass: whoever leads announces the others.
+        # All streams are announced before any is read; the SDK would do it again in their turn.
         if not self._schema_written:
             self._schema_written = True
             super()._write_schema_message()
 
-    # What is read
+    # Bookmark
 
-    @abstractmethod
-    def read(self) -> None:
-        """Read, check and write every window, moving the frontier after each."""
+    def load_bookmark(self, scope: Scope) -> bookmarks.Bookmark:
+        """The bookmark if it can be trusted, else an empty one."""
+        if self.replication_method == "FULL_TABLE":
+            return {}
+        bookmark, reason = bookmarks.load(self.get_context_state(None), scope)
+        if reason is not None:
+            self.warn_bookmark(reason)
+        return bookmark
 
-    def readers_peers(self) -> list[WindowedStream]:
-        """The streams that one `read` writes; none where another stream's has written this one."""
-        return [self]
+    def warn_bookmark(self, reason: str) -> None:
+        """Warn that the bookmark cannot be used."""
+        self.logger.warning(
+            "The bookmark of %s %s; reading everything from start_date again.", self.name, reason
+        )
 
+    def move_bookmark(self, value: datetime, scope: Scope, details: dict[str, t.Any]) -> None:
+        """Replace the bookmark, except in a dry run; see `bookmark.write`."""
+        if self.ABORT_AT_RECORD_COUNT is None:
+            key = str(self.replication_key)
+            bookmark = self.get_context_state(None)
+            bookmarks.write(bookmark, key=key, value=value, scope=scope, details=details)
+
+    # Reading
+
+    @override
     def get_records(self, context: Context | None) -> Iterable[Record]:
-        """Not used: records are written per page, as one by one costs too much."""
+        """Not used: records are written by page, since one by one costs too much."""
         raise NotImplementedError(context)
 
+    @override
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, t.Any], t.Any, t.Any]:
-        """Read the stream in place of the SDK's record loop, which knows no windows."""
+        # The SDK reads one stream after the other. Here the first one has all of them read.
         del context, write_messages
-        peers = self.readers_peers()
-        try:
-            with contextlib.ExitStack() as stack:
-                for peer in peers:
-                    peer._write_schema_message()  # noqa: SLF001 - of this class
-                    peer._counter = stack.enter_context(peer.get_record_counter())  # noqa: SLF001
-                    stack.enter_context(peer.get_sync_timer())
-                if peers:
-                    self.read()
-        except Exception as error:  # noqa: BLE001 - the other vendor's streams are read all the same
-            self._fail(peers, error)
-        self.write_state()
+        self.run.read_with_others(self)
         yield from ()
 
-    def _fail(self, peers: list[WindowedStream], error: Exception) -> None:
-        """Note a failure, so that other streams are still read and the run then fails."""
-        self.logger.error("%s", explain(error))
-        self._tap.failures |= dict.fromkeys((peer.name for peer in peers), error)
+    @contextlib.contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Announce the stream, and count its records and its time while it is read."""
+        self._write_schema_message()
+        with self.get_record_counter() as self._counter, self.get_sync_timer():
+            yield
 
-    def idle(self) -> None:
-        """What has to be done often, also while waiting for answers."""
-        self._tap.message_writer.flush_if_due()
-        self._tap.check_stop()
-
-    def move_bookmark(self, value: datetime, scope: str, **details: object) -> None:
-        """Replace the bookmark, but for a dry run; see `bookmarks.write`."""
-        if not self.is_dry_run:
-            key = str(self.replication_key)
-            bookmarks.write(
-                self.get_context_state(None), key=key, value=value, scope=scope, **details
-            )
-
-    def write_state(self) -> None:
-        """Write STATE, if it has changed, behind all records before it."""
-        self._tap.state_writer.write_state(self.tap_state)
-
+    @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """None: the frontier never passes what was read, so nothing is to be capped."""
+        """None: a bookmark never passes what was read, so nothing is to be capped."""
 
 
 def _lacking(

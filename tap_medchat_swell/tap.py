@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import gc
 import os
+import signal
 import sys
 import threading
 import typing as t
@@ -12,40 +13,56 @@ from functools import cached_property
 
 from singer_sdk import Tap
 from singer_sdk.cli import plugin_cli
-from singer_sdk.configuration._dict_config import parse_environment_config
-from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._catalog import get_selected_schema
-from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
-from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase, _ConfigInput
 from singer_sdk.singerlib.encoding.simple import StateMessage
+from singer_sdk.tap_base import CliTestOptionValue
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
+from typing_extensions import override
 
-from tap_medchat_swell import redaction, settings
+from tap_medchat_swell import pipeline, redaction, settings
 from tap_medchat_swell.bookmark import check_state
-from tap_medchat_swell.cli import TapCommand, load_config, load_document
+from tap_medchat_swell.cli import (
+    TapCommand,
+    check_catalog,
+    load_config,
+    read_environment,
+    read_object,
+    unknown_settings,
+)
 from tap_medchat_swell.config_validation import problems
-from tap_medchat_swell.errors import ShutdownRequested, SyncFailedError, TapError
+from tap_medchat_swell.errors import ConfigError, ShutdownRequested, SyncFailedError, TapError
 from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.medchat.streams import (
+    ChatScan,
+    MedChatStream,
     SmsChats,
     SmsMemberships,
     SmsMessages,
     SmsTextBotExecutions,
 )
-from tap_medchat_swell.swell.streams import SwellMessageCounts, SwellMessages
+from tap_medchat_swell.swell.api import SwellApi
+from tap_medchat_swell.swell.streams import (
+    CountScan,
+    MessageScan,
+    SwellMessageCounts,
+    SwellMessages,
+)
 from tap_medchat_swell.writer import BufferedWriter
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
     import click
     from singer_sdk import Stream
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
-    from tap_medchat_swell.stream import WindowedStream
+    from tap_medchat_swell.cli import Json
+    from tap_medchat_swell.scan import VendorScan
+    from tap_medchat_swell.stream import VendorStream
 
-STREAMS: tuple[type[WindowedStream], ...] = (
+STREAMS: tuple[type[VendorStream], ...] = (
     SmsChats,
     SmsMemberships,
     SmsMessages,
@@ -54,25 +71,23 @@ STREAMS: tuple[type[WindowedStream], ...] = (
     SwellMessages,
 )
 KEYS: dict[str, t.Any] = {stream.name: stream.primary_keys for stream in STREAMS}  # type: ignore[misc]
-BAD_CATALOG = "The catalog is not one that --discover wrote: write it anew."
-# How long a signal waits for the writing of a line to come to its end.
+FLATTENING_DEPTH = 2  # spreads all columns of swell_messages
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# How long a signal waits for the line that is being written.
 STOP_SECONDS = 1.5
 
 
-def _names_of(catalog: dict[str, t.Any]) -> set[str]:
-    return {entry["tap_stream_id"] for entry in catalog.get("streams") or ()}
-
-
-def _hide_unknown_names(schema: dict[str, t.Any]) -> None:
-    """Have objects without known names flattened to JSON text, not to columns by chance."""
-    for definition in schema.get("properties", {}).values():
-        if definition.get("properties") == {}:
-            del definition["properties"]
-
-
-def guard(config: dict[str, t.Any]) -> None:
-    """Keep the configuration's secrets out of all output."""
-    redaction.REDACTOR.protect(settings.secret_values(config), settings.tokens(config))
+@contextlib.contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Keep signals pending: the SDK's own handler, which is set for a moment, exits with 0."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class TapMedchatSwell(Tap):
@@ -94,128 +109,152 @@ class TapMedchatSwell(Tap):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
-    def __init__(self, **kwargs: t.Any) -> None:
+    def __init__(
+        self,
+        *,
+        config: Json | None = None,
+        parse_env_config: bool = False,
+        validate_config: bool = True,
+        catalog: Json | None = None,
+        **kwargs: t.Any,
+    ) -> None:
+        """Set the tap up; raises TapError if the configuration, catalog or state is invalid.
+
+        The configuration is complete, its secrets are protected and it is validated before the
+        SDK sees it: the SDK's own sentences quote values.
+        """
         self.failures: dict[str, Exception] = {}
         self._stop_signal: int | None = None
-        catalog = kwargs.get("catalog")
-        try:
-            if isinstance(catalog, dict) and not _names_of(catalog) & KEYS.keys():
-                raise TapError(BAD_CATALOG)  # the SDK would read nothing, and call it success
-            super().__init__(**kwargs)
-        except (KeyError, TypeError, AttributeError, ValueError):
-            if kwargs.get("catalog") and getattr(self, "_streams", None) is None:
-                raise TapError(BAD_CATALOG) from None
-            raise
+        self._already_read: set[str] = set()
+        config = dict(config or {}) | (self.read_environment() if parse_env_config else {})
+        redaction.protect_config(config)
+        config = {n: v.strip() if isinstance(v, str) else v for n, v in config.items()}
+        config = {name: value for name, value in config.items() if not settings.is_blank(value)}
+        if validate_config:
+            self._check_config(config)
+        if catalog is not None:
+            check_catalog(catalog, KEYS)
+        with _signals_deferred():
+            super().__init__(
+                config=self._for_the_sdk(config), validate_config=False, catalog=catalog, **kwargs
+            )
+            if threading.current_thread() is threading.main_thread():
+                for number in STOP_SIGNALS:
+                    signal.signal(number, self._request_stop)
 
     # Configuration
 
-    @classproperty
-    def _env_var_config(cls) -> dict[str, t.Any]:  # noqa: N805 - as the decorator wants it
-        """What the environment holds: read by the SDK, one by one to tell which is wrong."""
+    @classmethod
+    def known_settings(cls) -> dict[str, Json]:
+        """The JSON schema of each setting, the SDK's own included."""
         cls.append_builtin_config(cls.config_jsonschema)
-        parse_environment_config({}, cls._env_var_prefix)  # takes .env into the environment
-        config: dict[str, t.Any] = {}
-        for name, definition in cls.config_jsonschema["properties"].items():
-            variable = f"{cls._env_var_prefix}{name.upper()}"
-            if settings.is_blank(os.environ.get(variable)):
-                continue
-            schema = {"properties": {name: definition}}
-            try:
-                config |= parse_environment_config(schema, cls._env_var_prefix)
-            except ValueError:
-                msg = f"{variable} must hold a whole number, or a list or an object as JSON."
-                raise TapError(msg) from None
-        return config
+        properties: dict[str, Json] = cls.config_jsonschema["properties"]
+        return properties
+
+    @classmethod
+    def read_environment(cls) -> Json:
+        """The settings in the environment, or in a `.env` file."""
+        return read_environment(cls.known_settings())
 
     @cached_property
     def options(self) -> settings.Options:
         """The configuration, typed."""
         return settings.Options.from_config(self.config)
 
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Validate in own words: the SDK's quote the values, secrets included."""
-        guard(self._config)
-        self.append_builtin_config(self.config_jsonschema)
-        errors = [*self._builtin_problems(), *problems(self._config)]
-        if errors and raise_errors:
-            summary = f"Config validation failed: {' '.join(errors)}"
-            raise ConfigValidationError(summary, errors=errors, schema={})
-        return errors
+    def _check_config(self, config: Mapping[str, t.Any]) -> None:
+        """Log what is ignored; raise ConfigError with all that is wrong."""
+        unknown = sorted(unknown_settings(config, self.known_settings()))
+        found = [*self._sdk_setting_problems(config).values(), *problems(config)]
+        if found:
+            # The hints too: a misspelled credential may be the reason.
+            raise ConfigError([*found, *unknown])
+        for sentence in unknown:
+            self.logger.warning("%s", sentence)
+        for vendor, names in settings.CREDENTIALS.items():
+            if not settings.has_credentials(vendor, config):
+                self.logger.info("%s is skipped: %s is not set.", vendor, " and ".join(names))
 
-    def _builtin_problems(self) -> list[str]:
-        """What is wrong with the SDK's own settings. Sets their defaults, as the SDK does."""
+    def _sdk_setting_problems(self, config: Mapping[str, t.Any]) -> dict[str, str]:
+        """A sentence for each invalid setting of the SDK; it quotes no value."""
         own = {setting.name for setting in settings.SETTINGS}
-        properties = self.config_jsonschema["properties"]
-        found: list[str] = []
-        for name in sorted(properties.keys() - own):
-            validator = JSONSchemaValidator({"properties": {name: properties[name]}})
+        found: dict[str, str] = {}
+        for name, schema in sorted(self.known_settings().items()):
+            if name in own or name not in config:
+                continue
+            validator = DEFAULT_JSONSCHEMA_VALIDATOR({"properties": {name: schema}})
             try:
-                found += [
-                    f"{'.'.join(map(str, error.path))} is not valid ({error.validator})."
-                    for error in validator.iter_errors(self._config)
-                ]
-            except AttributeError:  # text in an object's place, where defaults would go
-                found.append(f"{name} is not valid.")
-        if self._config.get("batch_config"):
-            found.append(
-                "batch_config is not supported: batches would pass by stream maps and deselection."
+                for error in validator.iter_errors({name: config[name]}):
+                    place = ".".join(map(str, error.path))
+                    found[name] = f"{place} is not valid ({error.validator})."
+            except AttributeError:  # the SDK's schema of __else__ is itself invalid
+                found[name] = f"{name} is not valid."
+        if config.get("batch_config"):
+            found["batch_config"] = (
+                "batch_config is not supported: batches would bypass stream maps and deselection."
             )
         return found
 
+    def _for_the_sdk(self, config: Json) -> Json:
+        """The configuration with what the SDK's stream maps and flattening need.
+
+        Invalid settings of the SDK are left out: discovery works with any configuration.
+        """
+        invalid = self._sdk_setting_problems(config)
+        usable = {name: value for name, value in config.items() if name not in invalid}
+        if "hash_salt" in usable:
+            map_config = usable.get("stream_map_config") or {}
+            usable["stream_map_config"] = {"hash_salt": usable["hash_salt"], **map_config}
+        if usable.get("flattening_enabled"):
+            usable.setdefault("flattening_max_depth", FLATTENING_DEPTH)
+        return usable
+
+    @override
     def setup_mapper(self) -> None:
-        """Set up stream maps, in which config['hash_salt'] is the setting."""
-        salt = self._config.get("hash_salt")
-        if salt:
-            map_config = self._config.get("stream_map_config") or {}
-            self._config["stream_map_config"] = {"hash_salt": salt, **map_config}
-        # Past the SDK's own, which looks for a deselected stream's key in an empty schema.
+        """Set up stream maps for the selected part of each schema."""
+        # Not the SDK's own, which looks for a deselected stream's key in an empty schema.
         super(Tap, self).setup_mapper()
         for name, entry in self.catalog.items():
             schema, selection = entry.schema.to_dict(), entry.metadata.resolve_selection()
-            if self._config.get("flattening_enabled"):
-                _hide_unknown_names(schema)
             if selection[()]:
                 schema = get_selected_schema(name, schema, selection)
             keys = KEYS.get(name) if entry.key_properties is None else entry.key_properties
-            self.mapper.register_raw_stream_schema(name, schema, keys)
+            self._register(name, schema, keys)
 
+    def _register(self, name: str, schema: dict[str, t.Any], keys: t.Any) -> None:
+        """Set up a stream's maps; raises TapError where flattening gives two columns one name."""
+        try:
+            self.mapper.register_raw_stream_schema(name, schema, keys)
+        except ValueError as error:
+            *_, column = str(error).rpartition("Duplicate column name produced in schema: ")
+            if column == str(error):
+                raise
+            msg = (
+                f"flattening_separator or flattening_max_key_length gives two columns of {name} "
+                f"the name {column}. Choose another."
+            )
+            raise TapError(msg) from None
+
+    @override
     def load_state(self, state: dict[str, t.Any]) -> None:
-        """Take over the state; raises TapError for what is none."""
+        """Load the state; raises TapError if it is invalid."""
         check_state(state)
         super().load_state(state)
 
     @cached_property
     def rate_limiters(self) -> dict[str, RateLimiter]:
-        """A rate_limiter per vendor, for all its streams."""
+        """One rate limiter per vendor, shared by all its streams."""
         limits = (self.options.max_concurrency, self.options.requests_per_minute)
         return {vendor: RateLimiter(*limits) for vendor in settings.CREDENTIALS}
 
     # Streams
 
+    @override
     def discover_streams(self) -> Sequence[Stream]:
-        """The streams of the vendors with credentials; without any, all."""
+        """The streams of the vendors with credentials; all streams if there are none."""
         vendors = [v for v in settings.CREDENTIALS if settings.has_credentials(v, self.config)]
         return [stream(self) for stream in STREAMS if not vendors or stream.vendor in vendors]
 
-    def run_discovery(self) -> str:
-        """Print the catalog as it is: it is made of `schemas` and holds no secret.
-
-        The guard would take a token that is also a column's name for a leak.
-        """
-        sys.stdout.flush()
-        sys.stdout.buffer.write(f"{self.catalog_json_text}\n".encode())
-        sys.stdout.buffer.flush()
-        return self.catalog_json_text
-
     # Running
-
-    def run_connection_test(self) -> bool:  # type: ignore[misc]
-        """Try what is selected, of both vendors; raises SyncFailedError if a stream cannot be read.
-
-        Final in the SDK, which tries all streams, also those that need scopes of their own.
-        """
-        chosen = [stream for stream in self.streams.values() if stream.selected]
-        return self.run_sync_dry_run(streams=chosen)
 
     def run_sync_dry_run(  # type: ignore[misc]
         self, dry_run_record_limit: int | None = 1, streams: Iterable[Stream] | None = None
@@ -225,47 +264,68 @@ class TapMedchatSwell(Tap):
         self._end()
         return True
 
-    def sync_all(self) -> None:  # type: ignore[misc]
-        """Sync all streams; raises SyncFailedError at the end if one could not be read.
+    def read_with_others(self, stream: VendorStream) -> None:
+        """Read all selected streams, both vendors at once, unless another one had that done."""
+        if stream.name in self._already_read:
+            self._already_read.discard(stream.name)
+            return
+        selected = t.cast("list[VendorStream]", [s for s in self.streams.values() if s.selected])
+        self._already_read = {other.name for other in selected} - {stream.name}
+        with contextlib.ExitStack() as stack:
+            for other in selected:
+                stack.enter_context(other.under_way())
+            scans = self._scans(selected)
+            clients = {scan.vendor: scan.client for scan in scans}
+            for client in clients.values():
+                stack.enter_context(contextlib.closing(client))
+            pipeline.run(scans, self.options.max_concurrency, self._on_tick)
+            for vendor, client in clients.items():
+                self.logger.info("%s: %d requests.", vendor, client.requests_sent)
 
-        Final in the SDK, which ends a run with its first failure. Here the other
-        vendor's streams are still read, and the failure must not be lost.
-        """
-        self._tell_what_is_left_out()
-        super().sync_all()
-        self._end()
+    def _scans(self, streams: Sequence[VendorStream]) -> list[VendorScan]:
+        medchat = [stream for stream in streams if isinstance(stream, MedChatStream)]
+        scans: list[VendorScan] = [ChatScan(self, medchat)] if medchat else []
+        api = SwellApi(self.options, self.rate_limiters["Swell"])
+        for stream in streams:
+            if isinstance(stream, SwellMessages):
+                scans.append(MessageScan(self, stream, api))
+            elif isinstance(stream, SwellMessageCounts):
+                scans.append(CountScan(self, stream, api))
+        return scans
+
+    def _on_tick(self) -> None:
+        """What has to be done often, also while waiting for answers."""
+        self.message_writer.flush_if_due()
+        self.check_stop()
+
+    def write_state(self) -> None:
+        """Write STATE, if it has changed, after all records before it."""
+        self.state_writer.write_state(self.state)
+
+    def note_failure(self, streams: Sequence[VendorStream], error: Exception) -> None:
+        """Have the run fail at its end."""
+        self.failures |= dict.fromkeys((stream.name for stream in streams), error)
 
     def _end(self) -> None:
         self.message_writer.flush()
         if self.failures:
             raise SyncFailedError(self.failures)
 
-    def _tell_what_is_left_out(self) -> None:
-        known = self.config_jsonschema["properties"]
-        for name in sorted(set(self.config) - set(known)):
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Is {near[0]} meant?" if near else ""
-            self.logger.warning("%s is no setting of this tap.%s", name, hint)
-        for vendor, names in settings.CREDENTIALS.items():
-            if not settings.has_credentials(vendor, self.config):
-                self.logger.info("%s is not read: no %s.", vendor, " and ".join(names))
-
     def check_stop(self) -> None:
-        """Raise ShutdownRequested if a signal has come: called where nothing is half done."""
+        """Raise ShutdownRequested if a signal has arrived; called where nothing is half done."""
         if self._stop_signal is not None:
             raise ShutdownRequested(self._stop_signal)
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """Note the signal. The SDK exits with 0 from wherever the signal came upon it."""
+    def _request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Remember the signal, and end the process even if the target does not read any more."""
         del frame
         self._stop_signal = signum
-        # For a target that reads no more, so that a write never ends.
         last_resort = threading.Timer(STOP_SECONDS, os._exit, (128 + signum,))
         last_resort.daemon = True
         last_resort.start()
 
     def run(self) -> None:
-        """Sync as the command line does: when told to stop, write the frontier first."""
+        """Sync as the command line does; when told to stop, write STATE first."""
         # What the imports have left behind lives as long as the run: without this the
         # garbage collector walks through it again and again.
         gc.freeze()
@@ -274,6 +334,7 @@ class TapMedchatSwell(Tap):
         try:
             self.check_stop()
             self.sync_all()
+            self._end()
         except ShutdownRequested:
             # Also where it has not changed: what was written since then ends with it.
             self.message_writer.write_message(StateMessage(value=self.state))
@@ -281,21 +342,22 @@ class TapMedchatSwell(Tap):
 
     # Command line
 
+    @override
     @plugin_cli
-    def cli(cls) -> click.Command:  # noqa: N805 - as the decorator wants it
-        """The command, with guarded output."""
+    def cli(cls) -> click.Command:  # noqa: N805 - the decorator passes the class
+        """The command, with redacted output."""
         redaction.install()
         try:
             return super().cli
         except Exception as error:
             if "SINGER_SDK_LOG_CONFIG" in os.environ:
-                sys.exit("SINGER_SDK_LOG_CONFIG names no logging configuration that can be used.")
+                sys.exit("SINGER_SDK_LOG_CONFIG is not a valid logging configuration.")
             if not isinstance(error, ValueError):
                 raise
-            sys.exit(
-                f"{cls._env_var_prefix}LOGLEVEL or LOGLEVEL is no level, such as DEBUG or INFO."
-            )
+            prefix = settings.ENV_PREFIX
+            sys.exit(f"{prefix}LOGLEVEL or LOGLEVEL is not a log level such as DEBUG or INFO.")
 
+    @override
     @classmethod
     def get_singer_command(cls) -> click.Command:
         """The SDK's options on this tap's command."""
@@ -309,40 +371,52 @@ class TapMedchatSwell(Tap):
             logger=cls.logger,
         )
 
+    @override
     @classmethod
-    def cb_config(
-        cls: type[PluginBase],
-        ctx: click.Context,
-        param: click.Option,
-        value: tuple[str, ...],
-    ) -> _ConfigInput:
-        """Read configuration files, guarding their secrets from the first moment."""
-        del ctx, param
-        config: dict[str, t.Any] = {}
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> t.Any:
+        """Read configuration files and, for ENV, the environment.
+
+        Here rather than in the SDK, so that secrets are protected before anything is logged.
+        """
+        result = super().cb_config(ctx, param, ())
         for path in value:
             if path != "ENV":
-                config |= load_config(path)
-        guard(config)
-        return _ConfigInput(config=config, parse_env="ENV" in value)
+                result.config |= load_config(path)
+        redaction.protect_config(result.config)
+        if "ENV" in value:
+            result.config |= cls.read_environment()
+        return result
 
+    @override
     @classmethod
-    def invoke(  # type: ignore[override]
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Try the selected streams only: others may need scopes that the token lacks."""
+        if value == CliTestOptionValue.Schema.value:
+            super().cb_test(ctx, param, value)
+        elif value != CliTestOptionValue.Disabled.value:
+            tap = cls(config=ctx.params["config"].config)
+            tap.run_sync_dry_run(streams=[s for s in tap.streams.values() if s.selected])
+            ctx.exit()
+
+    @override
+    @classmethod
+    def invoke(  # type: ignore[override] # as in the SDK
         cls,
         *,
         about: bool = False,
         about_format: str | None = None,
-        config: _ConfigInput | None = None,
+        config: t.Any = None,
         state: t.IO[str] | None = None,
         catalog: t.IO[str] | None = None,
     ) -> None:
-        """Run the tap: the SDK's, with errors in plain words and a stop that resumes."""
-        super(Tap, cls).invoke(about=about, about_format=about_format)
+        """Run the tap. The SDK's method would call `sync_all`, which does not stop gracefully."""
+        if about:
+            cls.print_about(about_format)
+            return
         cls.print_version(print_fn=cls.logger.info)
-        config = config or _ConfigInput()
         tap = cls(
-            config=config.config,
-            state=load_document(state, "state") if state else None,
-            catalog=load_document(catalog, "catalog") if catalog else None,
-            parse_env_config=config.parse_env,
+            config=config.config if config else None,
+            state=read_object(state, "state") if state else None,
+            catalog=read_object(catalog, "catalog") if catalog else None,
         )
         tap.run()

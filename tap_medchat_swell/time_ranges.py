@@ -1,7 +1,8 @@
-"""Windows: what one step of a reading covers, and where a window is cut in two."""
+"""Ranges of time: half-open ranges of seconds for MedChat, ranges of days for Swell."""
 
 from __future__ import annotations
 
+import math
 import typing as t
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -11,39 +12,42 @@ from tap_medchat_swell.timestamps import EPOCH, UTC
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECOND = timedelta(seconds=1)
-ANY_ZONE = timedelta(days=2)  # more than zones can shift a day
+DAY = timedelta(days=1)
+ANY_ZONE = timedelta(days=2)  # more than time zones can shift a day
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class TimeRange:
-    """Instants from `start` up to, not including, `end`; UTC, whole seconds."""
+    """Whole seconds since 1970 from `start` up to, not including, `end`; UTC."""
 
-    start: datetime
-    end: datetime
+    start: int
+    end: int
 
     def __str__(self) -> str:
         return f"{literal(self.start)} to {literal(self.end)}"
 
-    def holds(self, instant: datetime) -> bool:
-        """Whether a row created then belongs here.
+    def holds(self, second: int) -> bool:
+        """Whether a row created in that second belongs here.
 
-        One second of grace at either end: vendors round what they show, not what they
-        compare.
+        One second of grace at either end: vendors round what they show, not what they compare.
         """
-        return self.start - SECOND <= instant <= self.end + SECOND
+        return self.start - 1 <= second <= self.end
 
-    def cut(self, at: datetime) -> tuple[TimeRange, TimeRange] | None:
-        """The parts before and from the whole second at or after `at`, if both exist."""
-        middle = ceil_second(at)
+    def halves(self, middle: int) -> tuple[TimeRange, TimeRange]:
+        """The parts before and from `middle`, or from half of the time if that is outside.
+
+        Raises ValueError for a range of a single second.
+        """
         if not self.start < middle < self.end:
-            return None
+            middle = (self.start + self.end) // 2
+        if middle == self.start:
+            raise ValueError(self)
         return TimeRange(self.start, middle), TimeRange(middle, self.end)
 
 
 @dataclass(frozen=True)
 class DayRange:
-    """Days from `first` to `last`, both asked for. Neighbours share a day (W1)."""
+    """Days from `first` to `last`, both asked for. Neighbors share a day (W1)."""
 
     first: date
     last: date
@@ -52,12 +56,12 @@ class DayRange:
         return f"{self.first} to {self.last}"
 
     def is_near(self, day: str) -> bool:
-        """Whether, in any zone, what was created on a day (YYYY-MM-DD) may have been asked for."""
+        """Whether, in any zone, a row created on a day (YYYY-MM-DD) may have been asked for."""
         return str(self.first - ANY_ZONE) <= day <= str(self.last + ANY_ZONE)
 
 
 def plan_days(first: date, last: date, days: int) -> Iterator[DayRange]:
-    """Windows of at most `days` days' difference; each begins on the last one's end."""
+    """Ranges of at most `days` days' difference; each begins on the day the one before ends."""
     while True:
         end = min(first + timedelta(days=days), last)
         yield DayRange(first, end)
@@ -66,22 +70,21 @@ def plan_days(first: date, last: date, days: int) -> Iterator[DayRange]:
         first = end
 
 
-def ceil_second(instant: datetime) -> datetime:
-    """The whole second at or after an instant."""
-    whole = instant.replace(microsecond=0)
-    return whole if whole == instant else whole + SECOND
-
-
-def literal(instant: datetime) -> str:
-    """An instant as OData filters take it: bare, to the second, with Z (M11)."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def literal(second: int) -> str:
+    """A second as OData filters take it: bare, with Z (M11)."""
+    return from_epoch(second).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def to_epoch(instant: datetime) -> int:
-    """Whole seconds since 1970."""
-    return int((instant - EPOCH).total_seconds())
+    """Whole seconds since 1970, rounded down."""
+    return math.floor((instant - EPOCH).total_seconds())
 
 
-def from_epoch(seconds: int) -> datetime:
+def from_epoch(second: int) -> datetime:
     """The instant; raises OverflowError beyond the calendar."""
-    return EPOCH + timedelta(seconds=seconds)
+    return EPOCH + timedelta(seconds=second)
+
+
+def midnight(day: date) -> datetime:
+    """The instant at which a day begins, UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -4,13 +4,18 @@ import typing as t
 
 import pytest
 
-from tap_medchat_swell.medchat.chats import ChatEntity, ChildEntity
+from tap_medchat_swell.medchat.chats import Chat, ChatRows, ChildRows
 
 Row = dict[str, t.Any]
 
 
+def taken(row: Row) -> Chat:
+    chats = ChatRows()
+    return chats.take(chats.identify(row), row)
+
+
 def messages(chat: Row) -> list[tuple[Row, str]]:
-    return list(ChildEntity("Messages", "id").rows(ChatEntity().take(chat)))
+    return list(ChildRows("Messages", "id").rows(taken(chat)))
 
 
 @pytest.mark.parametrize("wrap", ["$values", "value", "Items"])
@@ -20,7 +25,7 @@ def test_a_collection_may_be_wrapped(wrap: str) -> None:
     assert message == ({"id": "m"}, "m")
 
 
-def test_a_single_message_need_be_no_list() -> None:
+def test_a_single_message_without_a_list() -> None:
     assert messages({"id": "c", "messages": {"id": "m"}}) == [({"id": "m"}, "m")]
 
 
@@ -30,4 +35,13 @@ def test_keys_do_not_depend_on_how_a_date_is_written() -> None:
     chats = [{"createdDateTime": form, "userPhoneNumber": "1"} for form in forms]
 
     assert len({key for text in texts for _, key in messages({"id": "c", "messages": [text]})}) == 1
-    assert len({ChatEntity().identify(chat) for chat in chats}) == 1
+    assert len({ChatRows().identify(chat) for chat in chats}) == 1
+
+
+def test_a_long_id_fits_its_column() -> None:
+    chats = ChatRows()
+
+    assert chats.identify({"id": "x" * 255}) == "x" * 255
+    assert len(chats.identify({"id": "x" * 256})) == 64
+    [(_, key)] = messages({"id": "a", "messages": [{"id": "y" * 256}]})
+    assert len(key) == 64

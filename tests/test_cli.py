@@ -58,6 +58,12 @@ def test_schema_comes_once_and_state_at_most_once_per_window(config: Config, cli
     assert run.messages[-1]["type"] == "STATE"
 
 
+def expands(sandbox: Sandbox) -> set[str | None]:
+    """$expand of all requests but probes, which need no more than a time."""
+    pages = (request for request in sandbox.requests if request.query["$top"] != "1")
+    return {request.query.get("$expand") for request in pages}
+
+
 def test_sms_messages_alone(sandbox: Sandbox, config: Config, cli: Cli) -> None:
     catalog = select(discover(config), only("sms_messages"))
 
@@ -67,7 +73,7 @@ def test_sms_messages_alone(sandbox: Sandbox, config: Config, cli: Cli) -> None:
     assert run.streams == {"sms_messages"}
     assert_whole(run, sandbox, "sms_messages")
     assert {request.vendor for request in sandbox.requests} == {"medchat"}
-    assert {request.query["$expand"] for request in sandbox.requests} == {"Messages"}
+    assert expands(sandbox) == {"Messages"}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +96,7 @@ def test_expand_names_only_what_is_selected(
     assert run.code == 0, run.log
     assert run.streams == set(streams)
     assert_whole(run, sandbox, *streams)
-    assert {request.query.get("$expand") for request in sandbox.requests} == {expand}
+    assert expands(sandbox) == {expand}
 
 
 def test_deselected_fields_are_in_no_line(sandbox: Sandbox, config: Config, cli: Cli) -> None:
@@ -171,15 +177,48 @@ def test_environment_variables_are_not_read_unasked(config: Config, cli: Cli) ->
 
 
 def test_dotenv(config: Config, cli: Cli) -> None:
-    """The SDK looks for .env beside its own package, or here, where it thinks of a console."""
+    """It is looked for in the current folder and those above it."""
     lines = [f'{name}="{value}"' for name, value in as_variables(config).items()]
     cli.file(".env", "\n".join(lines))
-    console = (sys.executable, "-c", "from tap_medchat_swell.__main__ import main; main()")
 
-    run = cli.fresh("--config=ENV", command=console)
+    run = cli.fresh("--config=ENV")
 
     assert run.code == 0, run.log
     assert len(run.records("sms_chats")) == 40
+
+
+@pytest.mark.parametrize("ids", ["3", "3,7", "[3,7]", "[3, 7]\r", '["3", "7"]', "", " "])
+def test_ids_in_the_environment(sandbox: Sandbox, config: Config, cli: Cli, ids: str) -> None:
+    variables = as_variables({**config, "swell_location_ids": ids})
+
+    run = cli("--config=ENV", "--test", env=variables)
+
+    assert run.code == 0, run.log
+    queries = [request.query for request in sandbox.requests if request.vendor == "swell"]
+    expected = ",".join(number for number in ("3", "7") if number in ids) or None
+    assert {query.get("location_id") for query in queries} == {expected}
+
+
+@pytest.mark.parametrize("ids", [3, "3", [3], ["3"]])
+def test_ids_in_a_file(sandbox: Sandbox, config: Config, cli: Cli, ids: object) -> None:
+    run = cli("--test", config={**config, "swell_location_ids": ids})
+
+    assert run.code == 0, run.log
+    assert "Config validation failed" not in run.log
+    queries = [request.query for request in sandbox.requests if request.vendor == "swell"]
+    assert {query["location_id"] for query in queries} == {"3"}
+
+
+def test_carriage_returns_in_the_environment(config: Config, cli: Cli) -> None:
+    """As docker leaves them when it reads an environment file from Windows."""
+    config |= {"swell_counts_split": "all", "swell_date_sent_timezone": "UTC"}
+    config |= {"flattening_enabled": "true", "flattening_max_depth": 1}
+    variables = {name: f"{value}\r" for name, value in as_variables(config).items()}
+
+    run = cli("--config=ENV", env=variables)
+
+    assert run.code == 0, run.log
+    assert "contact__id" in run.records("swell_messages")[0]
 
 
 class TestModes:
@@ -231,7 +270,7 @@ class TestModes:
         run = cli("--test", config=config)
 
         assert run.code == 1
-        assert "MedChat refused the credentials (HTTP 401)" in run.errors[-1]
+        assert "MedChat rejected the credentials (401 Unauthorized)" in run.errors[-1]
         assert "Traceback" not in run.log
         assert run.records("swell_messages"), "the other vendor is tried, too"
 
@@ -300,7 +339,7 @@ class TestWrongInput:
     def test_config_is_not_utf8(self, cli: Cli) -> None:
         (cli.folder / "bad.json").write_bytes(b'{"a": "\xff"}')
 
-        assert_refused(cli("--config", str(cli.folder / "bad.json")), "is not JSON")
+        assert_refused(cli("--config", str(cli.folder / "bad.json")), "is not UTF-8 text")
 
     def test_config_with_a_byte_order_mark(self, config: Config, cli: Cli) -> None:
         assert cli("--discover", config=f"\ufeff{json.dumps(config)}").code == 0
@@ -311,14 +350,16 @@ class TestWrongInput:
         run = cli(config=config)
 
         assert run.code == 0
-        assert "swell_api_tokn is no setting of this tap. Is swell_api_token meant?" in run.log
-        assert "Swell is not read: no swell_api_token." in run.log
+        assert (
+            "Unknown setting 'swell_api_tokn' (ignored). Did you mean 'swell_api_token'?" in run.log
+        )
+        assert "Swell is skipped: swell_api_token is not set." in run.log
 
     @pytest.mark.parametrize("document", [[], "text", 5, None])
     def test_config_is_no_object(self, cli: Cli, document: object) -> None:
         run = cli(config=json.dumps(document))
 
-        assert_refused(run, "configuration file", "must hold a JSON object")
+        assert_refused(run, "configuration file", "must contain a JSON object")
 
     @pytest.mark.parametrize(
         ("changes", "words"),
@@ -350,14 +391,22 @@ class TestWrongInput:
         assert "Traceback" not in run.log
         assert run.records("swell_messages"), "the other vendor's streams are still read"
 
-    @pytest.mark.parametrize("text", ["", "{", "nonsense"])
+    def test_an_empty_state_file_is_an_empty_state(
+        self, sandbox: Sandbox, config: Config, cli: Cli
+    ) -> None:
+        run = cli(config=config, state="")
+
+        assert run.code == 0, run.log
+        assert_whole(run, sandbox)
+
+    @pytest.mark.parametrize("text", ["{", "nonsense"])
     def test_state_is_not_json(self, config: Config, cli: Cli, text: str) -> None:
         assert_refused(cli(config=config, state=text), "state file", "is not JSON")
 
     @pytest.mark.parametrize(
         ("document", "words"),
         [
-            ([], "must hold a JSON object"),
+            ([], "must contain a JSON object"),
             ({"bookmarks": []}, "one object per stream"),
             ({"bookmarks": {"sms_chats": "2024"}}, "one object per stream"),
         ],
@@ -384,7 +433,9 @@ class TestWrongInput:
         ],
     )
     def test_catalog_of_a_wrong_shape(self, config: Config, cli: Cli, document: object) -> None:
-        assert_refused(cli(config=config, catalog=document), "The catalog is not one that")
+        assert_refused(
+            cli(config=config, catalog=document), "Invalid catalog; regenerate it with --discover."
+        )
 
     @pytest.mark.parametrize("option", ["--state", "--catalog"])
     def test_a_file_that_is_not_there(self, config: Config, cli: Cli, option: str) -> None:
@@ -395,17 +446,93 @@ class TestWrongInput:
         assert "Traceback" not in run.log
 
     @pytest.mark.parametrize(
-        ("name", "value"),
+        ("name", "value", "what"),
         [
-            ("MAX_CONCURRENCY", "eight"),
-            ("STREAM_MAPS", "{"),
-            ("SWELL_WINDOW_DAYS", "6.5"),
+            ("MAX_CONCURRENCY", "eight", "a whole number"),
+            ("STREAM_MAPS", "{", "a JSON object"),
+            ("SWELL_WINDOW_DAYS", "6.5", "a whole number"),
+            ("FLATTENING_ENABLED", "maybe", "true or false"),
         ],
     )
-    def test_a_variable_of_a_wrong_type(self, cli: Cli, name: str, value: str) -> None:
+    def test_a_variable_of_a_wrong_type(self, cli: Cli, name: str, value: str, what: str) -> None:
         run = cli("--config=ENV", env={f"TAP_MEDCHAT_SWELL_{name}": value})
 
-        assert_refused(run, f"TAP_MEDCHAT_SWELL_{name} must hold a whole number")
+        assert_refused(run, f"TAP_MEDCHAT_SWELL_{name} must be {what}.")
+
+    def test_a_misspelled_credential_is_hinted_at_if_it_is_the_only_one(self, cli: Cli) -> None:
+        start = {"start_date": "2026-01-01"}
+
+        assert_refused(
+            cli(config={**start, "medchat_access_tokn": "x"}),
+            "No credentials",
+            "Unknown setting 'medchat_access_tokn' (ignored). Did you mean 'medchat_access_token'?",
+        )
+        assert_refused(
+            cli(config=start, env={"TAP_MEDCHAT_SWELL_SWELL_TOKEN": "x"}),
+            "Did you mean 'TAP_MEDCHAT_SWELL_SWELL_API_TOKEN'?",
+        )
+
+    def test_unknown_variables_are_noticed(self, config: Config, cli: Cli) -> None:
+        unknown = "TAP_MEDCHAT_SWELL_SWELL_WINDOW_DAY"
+        known = (
+            "TAP_MEDCHAT_SWELL__SELECT",
+            "TAP_MEDCHAT_SWELL_LOGLEVEL",
+            "TAP_MEDCHAT_SWELL_STREAM_MAPS_SMS_CHATS_NAME",
+            "TAP_MEDCHAT_SWELL_DEIDENTIFIED_SWELL_WINDOW_DAYS",
+            "TAP_MEDCHAT_SWELL_DEIDENTIFIED_STREAM_MAPS_SMS_CHATS_NAME",
+            "TAP_MEDCHAT_SWELL_DEIDENTIFIED__SELECT",
+            "TAP_MEDCHAT_SWELL_SWELL_WINDOW_DAYS",
+        )
+
+        run = cli(config=config, env={unknown: "3", **dict.fromkeys(known, "DEBUG")})
+
+        assert run.code == 0, run.log
+        warnings = [line for line in run.log.splitlines() if "Unknown setting" in line]
+        assert len(warnings) == 1
+        assert f"'{unknown}' (ignored). Did you mean '{unknown}S'?" in warnings[0]
+
+    def test_a_replaced_setting_names_its_successor(self, config: Config, cli: Cli) -> None:
+        sentence = "medchat_lookback_days is no longer supported: use medchat_rescan_days instead."
+        variables = as_variables({**config, "medchat_lookback_days": 3})
+
+        for run in (
+            cli(config={**config, "medchat_lookback_days": 3}),
+            cli("--config=ENV", env=variables),
+        ):
+            assert_refused(run, sentence)
+            assert "Unknown setting" not in run.log
+        run = cli(config=config, env={"TAP_MEDCHAT_SWELL_MEDCHAT_LOOKBACK_DAYS": "3"})
+        assert "Did you mean 'TAP_MEDCHAT_SWELL_MEDCHAT_RESCAN_DAYS'?" in run.log
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("TAP_MEDCHAT_SWELL_USER_AGENT=M\xfcller".encode("latin-1"), "is not UTF-8 text"),
+            ("TAP_MEDCHAT_SWELL_USER_AGENT=a".encode("utf-16"), "is not UTF-8 text"),
+        ],
+    )
+    def test_a_dotenv_file_in_another_encoding(self, cli: Cli, content: bytes, words: str) -> None:
+        (cli.folder / ".env").write_bytes(content)
+
+        assert_refused(cli("--config=ENV"), str(cli.folder / ".env"), words)
+
+    def test_a_dotenv_file_that_cannot_be_read(self, cli: Cli) -> None:
+        (cli.folder / ".env").symlink_to("/proc/self/mem")
+
+        assert_refused(cli("--config=ENV"), str(cli.folder / ".env"), "cannot be read")
+
+    @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+    def test_files_in_another_encoding(self, config: Config, cli: Cli, encoding: str) -> None:
+        for kind in ("config", "state", "catalog"):
+            path = cli.folder / f"{kind}.json"
+            path.write_bytes(json.dumps({"a": "\xfc"}, ensure_ascii=False).encode(encoding))
+            more = {} if kind == "config" else {"config": config}
+
+            assert_refused(cli(f"--{kind}", str(path), **more), str(path), "is not UTF-8 text")
+
+    @pytest.mark.parametrize("name", ["a=b.json", "{a}.json"])
+    def test_odd_names_of_configuration_files(self, config: Config, cli: Cli, name: str) -> None:
+        assert cli("--discover", "--config", cli.file(name, config)).code == 0
 
     def test_a_blank_variable_is_none(self, config: Config, cli: Cli) -> None:
         blank = ("MAX_CONCURRENCY", "SWELL_API_URL", "FLATTENING_MAX_DEPTH", "SWELL_TEAM_IDS")
@@ -419,7 +546,7 @@ class TestWrongInput:
         run = cli(config=config, env={"TAP_MEDCHAT_SWELL_LOGLEVEL": "LOUD"})
 
         assert run.code == 1
-        assert "LOGLEVEL is no level, such as DEBUG" in run.log
+        assert "LOGLEVEL is not a log level such as DEBUG" in run.log
         assert "Traceback" not in run.log
 
     @pytest.mark.parametrize("text", ["handlers: [", "version: 1\nhandlers: {a: {class: none}}"])
@@ -431,7 +558,7 @@ class TestWrongInput:
         run = cli(config=config, env=env)
 
         assert run.code == 1
-        assert "SINGER_SDK_LOG_CONFIG names no logging configuration" in run.log
+        assert "SINGER_SDK_LOG_CONFIG is not a valid logging configuration" in run.log
         assert "Traceback" not in run.log
 
     @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import pytest
 from support.pages import Page, advance
 
 from tap_medchat_swell.pagination import (
-    MOST_WITHOUT_NEW,
+    MAX_PAGES_WITHOUT_NEW,
     ODataSkipPaginator,
+    OneRowPagesError,
     PageDriftError,
     PageLinksPaginator,
     PageRepeatedError,
@@ -18,9 +19,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def offsets(paginator: ODataSkipPaginator, serve: Callable[[int], Sequence[t.Any]]) -> list[int]:
+def offsets(serve: Callable[[int], Sequence[t.Any]]) -> list[int]:
     """Read to the end; the offsets that were asked for."""
-    asked = []
+    paginator, asked = ODataSkipPaginator(), list[int]()
     while not paginator.finished:
         asked.append(paginator.current_value)
         advance(paginator, Page(serve(paginator.current_value)))
@@ -28,118 +29,116 @@ def offsets(paginator: ODataSkipPaginator, serve: Callable[[int], Sequence[t.Any
     return asked
 
 
-def read_fresh(
-    paginator: ODataSkipPaginator, serve: Callable[[int], Sequence[t.Any]]
-) -> list[t.Any]:
-    """Read to the end; the rows that the paginator called new."""
-    rows: list[t.Any] = []
+def read_fresh(serve: Callable[[int], Sequence[t.Any]]) -> list[t.Any]:
+    """Read to the end; the rows behind the overlaps."""
+    paginator, rows = ODataSkipPaginator(), list[t.Any]()
     while not paginator.finished:
-        page = Page(serve(paginator.current_value))
-        fresh = paginator.new_rows
+        page, overlap = Page(serve(paginator.current_value)), paginator.overlap
         advance(paginator, page)
-        rows += page.ids[fresh]
+        rows += page.ids[overlap:]
     return rows
+
+
+def after(*pages: Sequence[t.Any]) -> ODataSkipPaginator:
+    """A paginator that has been given these pages."""
+    paginator = ODataSkipPaginator()
+    for ids in pages:
+        advance(paginator, Page(ids))
+    return paginator
 
 
 class TestODataSkip:
     @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9, 10, 11])
-    @pytest.mark.parametrize("size", [1, 2, 3, 5])
+    @pytest.mark.parametrize("size", [2, 3, 5])
     def test_every_row_is_new_once(self, count: int, size: int) -> None:
         rows = list(range(count))
-        paginator = ODataSkipPaginator(size)
 
-        assert read_fresh(paginator, lambda skip: rows[skip : skip + size]) == rows
+        assert read_fresh(lambda skip: rows[skip : skip + size]) == rows
 
     def test_pages_overlap_by_one_row(self) -> None:
         rows = list(range(7))
 
-        asked = offsets(ODataSkipPaginator(3), lambda skip: rows[skip : skip + 3])
-
-        assert asked == [0, 2, 4, 6]
+        assert offsets(lambda skip: rows[skip : skip + 3]) == [0, 2, 4, 6]
 
     def test_offsets_advance_by_the_rows_received(self) -> None:
-        """M3: a silent page cap of 4 below a page size of 10."""
+        """M3: a server may cap pages below the page size."""
         rows = list(range(9))
 
-        asked = offsets(ODataSkipPaginator(10), lambda skip: rows[skip : skip + 4])
-
-        assert asked == [0, 3, 6, 8]
+        assert offsets(lambda skip: rows[skip : skip + 4]) == [0, 3, 6, 8]
+        assert offsets(lambda skip: rows[skip : skip + 2 + skip % 3]) == [0, 1, 3, 4, 6, 7, 8]
 
     def test_a_short_page_is_not_the_end(self) -> None:
         pages = {0: ["a", "b", "c"], 2: ["c", "d"], 3: ["d", "e", "f"], 5: ["f"]}
 
-        assert read_fresh(ODataSkipPaginator(3), pages.__getitem__) == list("abcdef")
+        assert read_fresh(pages.__getitem__) == list("abcdef")
 
     def test_an_empty_first_page_is_the_end(self) -> None:
-        assert offsets(ODataSkipPaginator(3), lambda _: []) == [0]
+        assert offsets(lambda _: []) == [0]
+
+    def test_a_single_row_is_followed_by_an_empty_page(self) -> None:
+        assert offsets(lambda skip: ["a"][skip:]) == [0, 1]
 
     def test_pages_of_one_row_cannot_overlap(self) -> None:
         rows = ["a", "b"]
 
-        assert offsets(ODataSkipPaginator(1), lambda skip: rows[skip : skip + 1]) == [0, 1, 2]
+        with pytest.raises(OneRowPagesError):
+            offsets(lambda skip: rows[skip : skip + 1])
 
-    def test_a_deleted_row_breaks_the_seam(self) -> None:
-        paginator = ODataSkipPaginator(3)
-        advance(paginator, Page(["a", "b", "c"]))
+    def test_a_deleted_row_is_page_drift(self) -> None:
+        paginator = after(["a", "b", "c"])
 
-        with pytest.raises(PageDriftError):  # "a" is gone, so c's place is taken by d
+        with pytest.raises(PageDriftError):  # "a" is gone, so d is where c was
             advance(paginator, Page(["d", "e"]))
 
-    def test_an_empty_page_at_the_seam_breaks_it(self) -> None:
-        paginator = ODataSkipPaginator(3)
-        advance(paginator, Page(["a", "b", "c"]))
-
+    def test_an_empty_page_in_place_of_the_overlap_is_page_drift(self) -> None:
         with pytest.raises(PageDriftError):
-            advance(paginator, Page([]))
+            advance(after(["a", "b", "c"]), Page([]))
 
     @pytest.mark.parametrize("ids", [["c", "a"], ["c", "d", "d"]], ids=["earlier", "same page"])
-    def test_an_id_that_comes_twice_breaks_the_seam(self, ids: list[str]) -> None:
-        paginator = ODataSkipPaginator(3)
-        advance(paginator, Page(["a", "b", "c"]))
-
+    def test_an_id_that_comes_twice_is_page_drift(self, ids: list[str]) -> None:
         with pytest.raises(PageDriftError):
-            advance(paginator, Page(ids))
+            advance(after(["a", "b", "c"]), Page(ids))
 
-    def test_an_id_that_comes_twice_on_the_first_page_breaks_it(self) -> None:
+    def test_an_id_that_comes_twice_on_the_first_page_is_page_drift(self) -> None:
         with pytest.raises(PageDriftError):
-            advance(ODataSkipPaginator(3), Page(["a", "b", "a"]))
+            after(["a", "b", "a"])
 
-    @pytest.mark.parametrize("overlap", [True, False])
-    def test_the_first_page_again_is_a_repeated_page(self, overlap: bool) -> None:  # noqa: FBT001
+    def test_another_known_row_in_the_last_place_is_the_end(self) -> None:
+        """Ties in another order: as many rows as before, and all of them have come."""
+        paginator = after(["a", "b", "c"])
+
+        advance(paginator, Page(["b"]))
+
+        assert paginator.finished
+
+    def test_a_new_row_in_the_last_place_is_page_drift(self) -> None:
+        with pytest.raises(PageDriftError):
+            advance(after(["a", "b", "c"]), Page(["d"]))
+
+    @pytest.mark.parametrize("page", [["a"], ["a", "b"], ["a", "b", "c"]])
+    def test_the_first_page_again_is_a_repeated_page(self, page: list[str]) -> None:
         """M5: $skip is ignored."""
-        paginator = ODataSkipPaginator(2, overlap=overlap)
-        advance(paginator, Page(["a", "b"]))
-
         with pytest.raises(PageRepeatedError):
-            advance(paginator, Page(["a", "b"]))
-
-    def test_without_overlap_ids_may_repeat_and_only_an_empty_page_ends(self) -> None:
-        pages = {0: ["a", "b"], 2: ["b", "a"], 4: ["c"], 5: []}
-        paginator = ODataSkipPaginator(2, overlap=False)
-
-        assert offsets(paginator, pages.__getitem__) == [0, 2, 4, 5]
-        assert paginator.rows_seen == 5
-
-    def test_ahead_is_only_the_current_offset_until_a_full_page_was_seen(self) -> None:
-        paginator = ODataSkipPaginator(3)
-        assert paginator.ahead(5) == [0]
-
-        advance(paginator, Page(["a", "b"]))
-
-        assert paginator.ahead(5) == [1]
+            after(page, page)
 
     def test_ahead_strides_as_full_pages_do(self) -> None:
-        paginator = ODataSkipPaginator(3)
-        advance(paginator, Page(["a", "b", "c"]))
+        paginator = after(["a", "b", "c"])
 
-        assert paginator.ahead(3) == [2, 4, 6]
-        assert paginator.ahead(0) == [2]
+        assert paginator.current_value == 2
+        assert paginator.ahead(8, 3) == [4, 6, 7]
 
-    def test_ahead_is_nothing_at_the_end(self) -> None:
-        paginator = ODataSkipPaginator(3)
-        advance(paginator, Page([]))
+    @pytest.mark.parametrize("rows", [0, *range(2, 12)])
+    @pytest.mark.parametrize("size", [2, 3, 5])
+    def test_ahead_foresees_every_offset(self, rows: int, size: int) -> None:
+        served = list(range(rows))
 
-        assert paginator.ahead(3) == []
+        asked = offsets(lambda skip: served[skip : skip + size])
+
+        assert [0, *ODataSkipPaginator().ahead(rows, size)] == asked
+
+    @pytest.mark.parametrize(("rows", "page_rows"), [(0, 3), (3, 3), (9, 0), (9, 1)])
+    def test_ahead_is_nothing_where_nothing_is_known(self, rows: int, page_rows: int) -> None:
+        assert after(["a", "b", "c"]).ahead(rows, page_rows) == []
 
     def test_rows_that_move_between_pages_never_get_lost_unnoticed(self) -> None:
         """Whatever is deleted while paging: all rows that stay, or PageDriftError."""
@@ -156,7 +155,7 @@ class TestODataSkip:
                 return page
 
             try:
-                seen = read_fresh(ODataSkipPaginator(4), serve)
+                seen = read_fresh(serve)
             except PageDriftError:
                 broken += 1
                 continue
@@ -166,7 +165,7 @@ class TestODataSkip:
 
 class TestPageLinks:
     def test_all_hints_agree(self) -> None:
-        paginator = PageLinksPaginator()
+        paginator = PageLinksPaginator(2)
         advance(paginator, Page([1, 2], has_next_link=True, last_page=2, total=3))
         assert paginator.current_value == 2
 
@@ -175,15 +174,29 @@ class TestPageLinks:
         assert paginator.finished
         assert paginator.ids == {1, 2, 3}
 
-    def test_an_empty_page_ends_whatever_the_hints_say(self) -> None:
-        paginator = PageLinksPaginator()
+    def test_an_empty_page_is_the_end(self) -> None:
+        paginator = PageLinksPaginator(2)
 
-        advance(paginator, Page([], has_next_link=True, last_page=9, total=99))
+        advance(paginator, Page([], has_next_link=False, last_page=1, total=99))
+
+        assert paginator.finished
+
+    @pytest.mark.parametrize(
+        "page", [Page([], has_next_link=True), Page([], last_page=99)], ids=["link", "last page"]
+    )
+    def test_an_empty_page_may_say_that_pages_follow(self, page: Page) -> None:
+        """PHP may have filtered all of its rows out. It is not believed forever."""
+        paginator = PageLinksPaginator(2)
+        for _ in range(MAX_PAGES_WITHOUT_NEW - 1):
+            advance(paginator, page)
+            assert not paginator.finished
+
+        advance(paginator, page)
 
         assert paginator.finished
 
     def test_without_hints_pages_follow_until_an_empty_one(self) -> None:
-        paginator = PageLinksPaginator()
+        paginator = PageLinksPaginator(2)
         for ids in ([1], [2]):
             advance(paginator, Page(ids))
             assert not paginator.finished
@@ -203,7 +216,7 @@ class TestPageLinks:
     )
     def test_one_hint_of_more_is_enough_to_look(self, page: Page) -> None:
         """W9: hints contradict each other."""
-        paginator = PageLinksPaginator()
+        paginator = PageLinksPaginator(2)
 
         advance(paginator, page)
 
@@ -212,36 +225,49 @@ class TestPageLinks:
     @pytest.mark.parametrize("last_page", [1, 9], ids=["one hint of more", "all hints"])
     def test_some_pages_may_bring_nothing_new(self, last_page: int) -> None:
         """W10, W13: an unstable order, or copies. While more is announced, it may come."""
-        paginator = PageLinksPaginator()
+        paginator = PageLinksPaginator(2)
         advance(paginator, Page([1, 2], has_next_link=True, last_page=last_page, total=9))
 
         advance(paginator, Page([2, 1], has_next_link=True, last_page=last_page, total=9))
         assert not paginator.finished
         assert paginator.rows == 4
 
-        for _ in range(MOST_WITHOUT_NEW):
+        for _ in range(MAX_PAGES_WITHOUT_NEW):
             if not paginator.finished:
                 advance(paginator, Page([2, 1], has_next_link=True, last_page=last_page, total=9))
         assert paginator.finished
 
     @pytest.mark.parametrize(("ids", "ended"), [([1, 2], False), ([1], False), ([], True)])
     def test_anything_new_outweighs_a_lone_hint(self, ids: list[int], *, ended: bool) -> None:
-        paginator = PageLinksPaginator()
+        paginator = PageLinksPaginator(2)
 
         advance(paginator, Page(ids, has_next_link=False))
 
         assert paginator.finished is ended
 
-    def test_a_page_surely_announced_that_brings_no_news_is_a_repeated_page(self) -> None:
-        paginator = PageLinksPaginator()
-        advance(paginator, Page([1], has_next_link=True, last_page=2, total=2))
+    @pytest.mark.parametrize("ids", [[1, 2, 3], [1, 1, 2, 3]])
+    def test_the_first_page_again_in_place_of_the_second_is_a_repeated_page(
+        self, ids: list[int]
+    ) -> None:
+        """`page` is ignored."""
+        paginator = PageLinksPaginator(len(ids))
+        advance(paginator, Page(ids, has_next_link=True, last_page=2, total=5))
 
         with pytest.raises(PageRepeatedError):
-            advance(paginator, Page([1], has_next_link=True, last_page=2, total=2))
+            advance(paginator, Page(ids, has_next_link=True, last_page=2, total=5))
 
-    def test_the_first_page_once_more_later_on_is_only_a_page_without_news(self) -> None:
+    @pytest.mark.parametrize("ids", [[1], [1, 2], [1, 1, 1, 2]])
+    def test_few_ids_may_come_again_by_chance(self, ids: list[int]) -> None:
+        """W10, W13: in another order, or as copies that fill pages."""
+        paginator = PageLinksPaginator(len(ids))
+        for _ in range(2):
+            advance(paginator, Page(ids, has_next_link=True, last_page=3, total=5))
+
+        assert not paginator.finished
+
+    def test_the_first_page_once_more_later_on_is_only_a_page_without_new_rows(self) -> None:
         """W10: by chance, in an order that changes."""
-        paginator = PageLinksPaginator()
+        paginator = PageLinksPaginator(2)
         for number in (1, 2):
             advance(paginator, Page([number], has_next_link=True, total=3))
 
@@ -250,30 +276,67 @@ class TestPageLinks:
         assert paginator.current_value == 4
 
     def test_ahead_reaches_the_announced_last_page_only(self) -> None:
-        paginator = PageLinksPaginator()
-        assert paginator.ahead(5) == [1]
+        paginator = PageLinksPaginator(2)
+        assert paginator.ahead() == []
 
         advance(paginator, Page([1, 2], has_next_link=True, last_page=4, total=7))
 
-        assert paginator.ahead(2) == [2, 3]
-        assert paginator.ahead(9) == [2, 3, 4]
+        assert paginator.ahead() == [3, 4]
 
     def test_ahead_trusts_no_last_page_that_another_hint_contradicts(self) -> None:
-        paginator = PageLinksPaginator()
+        paginator = PageLinksPaginator(2)
 
         advance(paginator, Page([1, 2], has_next_link=False, last_page=4, total=7))
 
-        assert paginator.ahead(9) == [2]
+        assert paginator.ahead() == []
 
     def test_ahead_is_nothing_at_the_end(self) -> None:
-        paginator = PageLinksPaginator()
+        paginator = PageLinksPaginator(2)
         advance(paginator, Page([]))
 
-        assert paginator.ahead(9) == []
+        assert paginator.ahead() == []
 
-    def test_every_total_that_was_told_is_kept(self) -> None:
-        paginator = PageLinksPaginator()
+    def test_every_different_total_is_kept(self) -> None:
+        paginator = PageLinksPaginator(2)
         for ids, total in (([1], 3), ([2], 4), ([3], None)):
             advance(paginator, Page(ids, has_next_link=True, total=total))
 
         assert paginator.totals == {3, 4}
+
+    @pytest.mark.parametrize(("ids", "goes_on"), [([1, 2], True), ([1], False)])
+    def test_a_full_page_is_followed_by_another_whatever_the_hints_say(
+        self, ids: list[int], *, goes_on: bool
+    ) -> None:
+        """W9: last_page and total may count too little."""
+        paginator = PageLinksPaginator(2)
+
+        advance(paginator, Page(ids, has_next_link=False, last_page=1, total=len(ids)))
+
+        assert paginator.finished is not goes_on
+
+    def test_full_pages_without_anything_new_end_where_the_hints_say_so(self) -> None:
+        paginator = PageLinksPaginator(2)
+        for ids in ([1, 2], [3, 1], [2, 3]):
+            assert not paginator.finished
+            advance(paginator, Page(ids, has_next_link=False, last_page=1, total=1))
+
+        assert paginator.finished
+
+    def test_all_rows_on_the_first_page(self) -> None:
+        paginator = PageLinksPaginator(2)
+        advance(paginator, Page([1, 2], total=3))
+        advance(paginator, Page([], total=3))
+
+        assert paginator.is_single
+        assert paginator.first_rows == 2
+
+    @pytest.mark.parametrize(("last", "ends_full"), [([3, 4], True), ([3], False)])
+    def test_whether_the_last_page_with_rows_is_full(
+        self, last: list[int], *, ends_full: bool
+    ) -> None:
+        paginator = PageLinksPaginator(2)
+        for ids in ([1, 2], last, []):
+            advance(paginator, Page(ids, total=9))
+
+        assert paginator.ends_full is ends_full
+        assert not paginator.is_single

@@ -10,7 +10,7 @@ from tap_medchat_swell.errors import CancelledError
 from tap_medchat_swell.http.rate_limiter import RateLimiter
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 
 def never() -> bool:
@@ -40,16 +40,6 @@ def admitted(rate_limiter: RateLimiter, at_most: int = 50) -> int:
     count = 0
     while count < at_most and (wait := rate_limiter._wait()) is not None and wait <= 0:
         rate_limiter.acquire(never)
-        count += 1
-    return count
-
-
-def one_after_another(rate_limiter: RateLimiter, answers: Iterator[dict[str, str]]) -> int:
-    """How many requests are let through now if each is answered at once."""
-    count = 0
-    while (wait := rate_limiter._wait()) is not None and wait <= 0:
-        rate_limiter.acquire(never)
-        rate_limiter.release(next(answers))
         count += 1
     return count
 
@@ -197,24 +187,49 @@ def test_with_nothing_left_one_at_a_time_finds_out(clock: Clock) -> None:
     assert admitted(rate_limiter) == 1
 
 
-def test_a_period_once_learnt_is_kept_clear_of(clock: Clock) -> None:
-    """60 requests a minute: only the first minute is run into."""
-    rate_limiter = RateLimiter(1, clock=clock)
-    first = iter(limits(60, left) for left in range(59, 57, -1))
-    rate_limiter.acquire(never)
-    rate_limiter.release(next(first))  # the period begins
-    clock.now += 20
-    rate_limiter.acquire(never)
-    refused(rate_limiter, 40, limits(60, 0))  # so the period is a minute
-    clock.now += 40
+class Throttle:
+    """Laravel's: fixed periods of a minute that begin with a request and end without notice."""
 
-    rate_limiter.acquire(never)
-    rate_limiter.release(limits(60, 1))
-    assert one_after_another(rate_limiter, iter([limits(60, 0)])) == 1
-    assert rate_limiter._wait() == pytest.approx(60)
+    def __init__(self, clock: Clock, limit: int) -> None:
+        self._clock, self._limit = clock, limit
+        self._end = 0.0
+        self._left = limit
+        self.sent = self.refused = 0
 
-    clock.now += 60
-    assert rate_limiter._wait() == 0
+    def answer(self, rate_limiter: RateLimiter) -> None:
+        """Answer a request that was admitted, as the client would pass it on."""
+        if self._clock.now >= self._end:
+            self._end, self._left = self._clock.now + 60, self._limit
+        self.sent += 1
+        if self._left == 0:
+            self.refused += 1
+            refused(rate_limiter, self._end - self._clock.now, limits(self._limit, 0))
+            return
+        self._left -= 1
+        rate_limiter.release(limits(self._limit, self._left))
+
+
+def test_a_throttle_of_60_a_minute_costs_few_refusals(clock: Clock) -> None:
+    rate_limiter, throttle = RateLimiter(8, clock=clock), Throttle(clock, 60)
+    end = clock.now + 600
+    while clock.now < end:
+        count = admitted(rate_limiter)
+        clock.now += 0.2
+        for _ in range(count):
+            throttle.answer(rate_limiter)
+
+    assert throttle.sent - throttle.refused >= 590
+    assert throttle.refused <= 0.05 * throttle.sent
+
+
+def test_seconds_paused_are_counted_once(clock: Clock) -> None:
+    rate_limiter = RateLimiter(3, clock=clock)
+    rate_limiter.pause(5)
+    rate_limiter.pause(2)
+    clock.now += 4
+    rate_limiter.pause(3)
+
+    assert rate_limiter.seconds_paused == 7
 
 
 def test_headers_that_make_no_sense_are_ignored(clock: Clock) -> None:

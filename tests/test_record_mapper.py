@@ -4,15 +4,15 @@ import typing as t
 
 import pytest
 
-from tap_medchat_swell.record_mapper import (
+from tap_medchat_swell.conversions import (
     MAX_DEPTH,
     MAX_FIELDS,
-    KeyFinder,
     RowTooLargeError,
-    RowType,
+    as_key,
     clean_json,
     snake_case,
 )
+from tap_medchat_swell.record_mapper import KeyFinder, RowMapper, merge_schemas
 
 NULLABLE_TEXT = {"type": ["string", "null"]}
 SCHEMA: dict[str, t.Any] = {
@@ -32,20 +32,23 @@ SCHEMA: dict[str, t.Any] = {
         },
         "tags": {
             "type": ["array", "null"],
-            "items": {"type": ["object", "string", "number", "null"]},
+            "items": {
+                "type": ["object"],
+                "properties": {
+                    "id": {"type": ["integer", "null"]},
+                    "name": NULLABLE_TEXT,
+                    "additional_properties": NULLABLE_TEXT,
+                },
+            },
         },
-        "locations": {
-            "type": ["array", "null"],
-            "items": {"type": ["object", "null"], "properties": {"id": {"type": ["integer"]}}},
-        },
-        "additional_properties": {"type": ["object", "null"], "properties": {}},
+        "additional_properties": {"type": ["object", "null"]},
     },
 }
 BLANK = dict.fromkeys(SCHEMA["properties"])
 
 
 def record(row: dict[str, t.Any], **kwargs: t.Any) -> dict[str, t.Any]:
-    return RowType(SCHEMA, **kwargs).record(row)
+    return RowMapper(SCHEMA, **kwargs).record(row)
 
 
 def filled(row: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -211,34 +214,224 @@ def test_a_contact_that_is_no_object_is_kept_aside(value: object) -> None:
     assert filled({"contact": value}) == {"additional_properties": {"contact": value}}
 
 
-def test_lists_of_objects_and_of_anything() -> None:
-    row = record(
-        {
-            "tags": ["a", {"TagName": "b"}, None, 3],
-            "locations": [{"Id": "3", "ZipCode": "9"}, None],
-        }
-    )
+@pytest.mark.parametrize(
+    ("item", "filled_columns"),
+    [
+        ("VIP", {"name": "VIP"}),
+        (3, {"name": "3"}),
+        (True, {"name": "true"}),
+        (None, {}),
+        ({}, {}),
+        ({"Id": "3", "Name": "VIP"}, {"id": 3, "name": "VIP"}),
+        (
+            {"id": 3, "name": "VIP", "teamName": "a", "Pivot": {"tagId": 3}},
+            {
+                "id": 3,
+                "name": "VIP",
+                "additional_properties": '{"team_name":"a","pivot":{"tag_id":3}}',
+            },
+        ),
+        ({"id": "T-3"}, {"additional_properties": '{"id":"T-3"}'}),
+        (
+            {"additional_properties": "x"},
+            {"additional_properties": '{"additional_properties":"x"}'},
+        ),
+        (["a"], {"additional_properties": '{"name":["a"]}'}),
+    ],
+)
+def test_items_of_a_list_are_objects_and_lose_nothing(
+    item: object, filled_columns: dict[str, object]
+) -> None:
+    blank = {"id": None, "name": None, "additional_properties": None}
 
-    assert row["tags"] == ["a", {"tag_name": "b"}, None, 3]
-    assert row["locations"] == [{"zip_code": "9", "id": 3}, None]
+    assert filled({"tags": [item, "x"]}) == {
+        "tags": [blank | filled_columns, blank | {"name": "x"}],
+    }
+
+
+def test_a_value_in_place_of_a_list_is_kept_aside() -> None:
+    assert filled({"tags": "a,b"}) == {"additional_properties": {"tags": "a,b"}}
+
+
+CONTACT: dict[str, t.Any] = {
+    "type": ["object", "null"],
+    "properties": {
+        "id": {"type": ["integer", "null"]},
+        "name": NULLABLE_TEXT,
+        "vip": {"type": ["boolean", "null"]},
+        "score": {"type": ["number", "null"]},
+        "seen_at": {"type": ["string", "null"], "format": "date-time"},
+        "country": {"type": ["object", "null"], "properties": {"code": NULLABLE_TEXT}},
+        "tags": SCHEMA["properties"]["tags"],
+        "words": {"type": ["array", "null"], "items": {"type": ["string", "null"]}},
+    },
+}
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "contact",
     [
-        {"tags": ["a", True]},
-        {"tags": [["a"]]},
-        {"locations": [{"id": 3}, "x"]},
-        {"locations": [3]},
-        {"locations": [{"id": "L-6"}]},
+        {},
+        {"id": 7, "name": "A", "vip": True, "country": {"code": "US"}, "tags": []},
+        {"name": None, "country": None, "tags": None},
+        {"tags": ["VIP", {"id": 3, "name": "x"}, {}]},
+        {
+            "tags": [
+                "VIP",
+                None,
+                3,
+                {"id": "3"},
+                {"id": 3, "more": 1},
+                {"additional_properties": "x"},
+            ]
+        },
+        {"id": "7"},
+        {"id": True},
+        {"id": 2**63},
+        {"id": 2**63 - 1},
+        {"id": 7.0},
+        {"name": 7},
+        {"vip": 1},
+        {"Name": "A"},
+        {"country": {"code": "US", "flag": "*"}},
+        {"country": {}},
+        {"score": 7},
+        {"seen_at": "2026-01-02"},
+        {"words": ["a", None, 3]},
+        {"more": 1},
     ],
 )
-def test_a_list_with_an_odd_item_is_kept_aside_whole(odd: dict[str, object]) -> None:
-    assert filled(odd) == {"additional_properties": odd}
+def test_the_short_way_for_nested_objects_gives_the_same(contact: dict[str, t.Any]) -> None:
+    mapper = RowMapper(CONTACT)
+
+    result = mapper.nested(contact)
+
+    assert (result if isinstance(result, tuple) else (result, {})) == mapper.split(contact)
 
 
-def test_a_list_that_is_none_is_kept_aside() -> None:
-    assert filled({"tags": "a,b"}) == {"additional_properties": {"tags": "a,b"}}
+def test_a_nested_object_that_fits_takes_the_short_way() -> None:
+    contact = {"id": 7, "country": {"code": "US"}, "tags": ["VIP", {"id": 3}]}
+
+    assert RowMapper(CONTACT)._exact_record(contact) == RowMapper(CONTACT).split(contact)[0]
+
+
+def test_a_misfit_and_an_unknown_key_of_one_name_are_both_kept() -> None:
+    extras = record({"unreadCount": "many", "UnreadCount": 5})["additional_properties"]
+
+    assert sorted(map(str, extras.values())) == ["5", "many"]
+
+
+class TestDeclaredColumns:
+    """What users may declare in the catalog, in the forms in which JSON schemas say it."""
+
+    @pytest.mark.parametrize(
+        ("definition", "value", "typed"),
+        [
+            ({"type": "string"}, 7, "7"),
+            ({"type": ["string", "null"]}, "seven", "seven"),
+            ({"type": "integer"}, "7", 7),
+            ({"type": ["null", "integer"]}, 7.0, 7),
+            ({"type": "number"}, "7.25", 7.25),
+            ({"type": "number"}, 7, 7),
+            ({"type": "number"}, 7.25, 7.25),
+            ({"type": "number"}, "", None),
+            ({"type": "boolean"}, "true", True),
+            (
+                {"type": "string", "format": "date-time"},
+                "2026-01-02",
+                "2026-01-02T00:00:00.000000Z",
+            ),
+            ({"type": "string", "format": "date"}, "2026-01-02", "2026-01-02"),
+            ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, "7", 7),
+            ({"type": "object"}, {"userName": 7}, {"user_name": 7}),
+            (
+                {"type": "object", "properties": {"user_name": {"type": "string"}}},
+                {"userName": 7},
+                {"user_name": "7"},
+            ),
+            ({"type": "array"}, [7, {"userName": 7}], [7, {"user_name": 7}]),
+            ({"type": "array", "items": {"type": "integer"}}, ["7", None], [7, None]),
+            (
+                {
+                    "type": "array",
+                    "items": {"type": "object", "properties": {"id": {"type": "integer"}}},
+                },
+                [{"Id": "3", "ZipCode": "9"}],
+                [{"id": 3, "zip_code": "9"}],
+            ),
+            ({"type": ["string", "integer"]}, 7, 7),
+            ({}, {"userName": 7}, {"user_name": 7}),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "key", ["referralCode", "referral_code", "REFERRALCODE", "@referral.code"]
+    )
+    def test_are_filled_and_leave_the_rest(
+        self, definition: dict[str, t.Any], value: object, typed: object, key: str
+    ) -> None:
+        declared = {"properties": {"referral_code": definition}}
+
+        row = RowMapper(merge_schemas(SCHEMA, declared)).record({"id": "a", key: value})
+
+        assert row["referral_code"] == typed
+        assert type(row["referral_code"]) is type(typed)
+        assert row["additional_properties"] is None
+
+    @pytest.mark.parametrize(
+        ("definition", "value"),
+        [
+            ({"type": "number"}, "seven"),
+            ({"type": "number"}, True),
+            ({"type": "number"}, "1e999"),
+            ({"type": "object"}, "text"),
+            ({"type": "object", "properties": {"a": {}}}, [1]),
+            ({"type": "array"}, "text"),
+            ({"type": "array", "items": {"type": "integer"}}, [1, "seven"]),
+            (
+                {
+                    "type": "array",
+                    "items": {"type": "object", "properties": {"id": {"type": "integer"}}},
+                },
+                [{"id": 3}, "x"],
+            ),
+            ({"type": ["string", "integer"]}, [7]),
+        ],
+    )
+    def test_what_does_not_fit_is_kept_aside(
+        self, definition: dict[str, t.Any], value: object
+    ) -> None:
+        mapper = RowMapper(merge_schemas(SCHEMA, {"properties": {"code": definition}}))
+
+        row = mapper.record({"code": value})
+
+        assert row["code"] is None
+        assert row["additional_properties"] == {"code": value}
+
+    def test_nested_ones_are_filled_too(self) -> None:
+        nick_name = {"contact": {"properties": {"nick_name": {"type": "string"}}}}
+
+        row = RowMapper(merge_schemas(SCHEMA, {"properties": nick_name})).record(
+            {"contact": {"Name": "A", "NickName": "B"}}
+        )
+
+        assert row["contact"] == {"name": "A", "nick_name": "B", "country_code": None}
+        assert row["additional_properties"] is None
+
+
+def test_constants_are_in_every_record_whatever_the_vendor_sends() -> None:
+    row = record({"id": "a", "Unread_Count": 5}, constants={"unread_count": "fixed"})
+
+    assert row["unread_count"] == "fixed"
+    assert row["additional_properties"] == {"unread_count": 5}
+
+
+def test_a_long_id_becomes_a_hash() -> None:
+    longest = "x" * 255
+
+    assert as_key(longest) == longest
+    assert as_key(7) == "7"
+    assert len(as_key(longest + "a")) == 64
+    assert as_key(longest + "a") != as_key(longest + "b")
 
 
 def test_only_wanted_columns_and_nothing_of_the_others_aside() -> None:
@@ -285,7 +478,7 @@ def test_fields_are_bounded() -> None:
 
 
 def test_rows_of_ever_new_shapes_keep_memory_flat() -> None:
-    rows, finder = RowType(SCHEMA), KeyFinder("id")
+    rows, finder = RowMapper(SCHEMA), KeyFinder("id")
     for number in range(2000):
         assert rows.record({"id": "a", f"k{number}": 1})["id"] == "a"
         assert finder.value({"ID": "a", f"k{number}": 1}) == "a"
@@ -295,7 +488,7 @@ def test_rows_of_ever_new_shapes_keep_memory_flat() -> None:
 
 
 def test_rows_of_one_shape_do_not_share_values() -> None:
-    rows = RowType(SCHEMA)
+    rows = RowMapper(SCHEMA)
     first, second = rows.record({"id": "a", "x": 1}), rows.record({"id": "b", "x": 2})
 
     assert (first["id"], first["additional_properties"]) == ("a", {"x": 1})

@@ -95,6 +95,21 @@ def test_messages_stay_what_they_are(token: str, message: bytes) -> None:
     assert redactor.line(message) == message
 
 
+def test_a_token_behind_a_backslash_is_redacted() -> None:
+    redactor = Redactor()
+    redactor.protect([], sent=["nightly-tok"])
+
+    line = redactor.line(line_of(record={"text": "C:\\nightly-tok"}))
+
+    assert json.loads(line)["record"] == {"text": f"C:\\{MASK}"}
+
+
+def test_a_key_that_is_a_token_is_redacted(redactor: Redactor) -> None:
+    line = redactor.line(line_of(record={"more": {TOKEN: 1}}))
+
+    assert json.loads(line)["record"] == {"more": {MASK: 1}}
+
+
 def test_tokens_are_taken_out_of_states(redactor: Redactor) -> None:
     state = redactor.line(line_of(value={"bookmarks": {"x": {"y": TOKEN}}}))
 
@@ -195,7 +210,7 @@ def test_exceptions_that_cause_each_other_come_to_an_end() -> None:
     one, other = ValueError(), KeyError()
     one.__cause__, other.__cause__ = other, one
 
-    assert len(describe_exception(one).splitlines()) <= 2 * redaction.MOST_LINES
+    assert len(describe_exception(one).splitlines()) <= 2 * redaction.MAX_TRACEBACK_LINES
 
 
 def test_exception_texts_never_reach_a_formatter() -> None:
@@ -228,4 +243,4 @@ def test_proxy_passwords_are_secrets(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", address)
 
-    assert redaction._environment_secrets() == secrets
+    assert redaction._proxy_passwords() == secrets

@@ -16,6 +16,7 @@ import urllib3.exceptions
 from medchat_swell_sandbox import Fault
 from tap_runs import SWELL_STREAMS, assert_whole, discover, only, select, sync
 
+from tap_medchat_swell.bookmark import VERSION
 from tap_medchat_swell.errors import PageTooLargeError, VendorError
 from tap_medchat_swell.http import responses, transport
 from tap_medchat_swell.http.rate_limiter import RateLimiter
@@ -23,11 +24,13 @@ from tap_medchat_swell.http.responses import (
     MAX_WAIT,
     Action,
     ResponseError,
-    asked_wait,
     check_status,
+    requested_wait,
 )
-from tap_medchat_swell.medchat.answers import MEDCHAT
-from tap_medchat_swell.swell.api import SWELL, full_page
+from tap_medchat_swell.medchat.responses import MEDCHAT
+from tap_medchat_swell.settings import Options
+from tap_medchat_swell.swell.api import SwellApi
+from tap_medchat_swell.swell.responses import SWELL
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
@@ -66,12 +69,25 @@ PASSING: list[Fault] = [
     Fault("trickle", pieces=30, delay_ms=60),
     Fault("never_ending", delay_ms=20),
 ]
+REDIRECTED = "redirected the request, and redirects are never followed"
 LASTING: list[tuple[str, Fault, str]] = [
-    ("any", Fault("status", status=301), "redirected the request, which is never followed"),
-    ("any", Fault("status", status=302), "redirected the request, which is never followed"),
-    ("any", Fault("status", status=307), "redirected the request, which is never followed"),
-    ("any", Fault("login_redirect"), "redirected the request, which is never followed"),
-    ("any", Fault("status", status=400), "refused the request as malformed (HTTP 400)"),
+    (
+        "any",
+        Fault("status", status=301),
+        "redirected the request, and redirects are never followed",
+    ),
+    (
+        "any",
+        Fault("status", status=302),
+        "redirected the request, and redirects are never followed",
+    ),
+    (
+        "any",
+        Fault("status", status=307),
+        "redirected the request, and redirects are never followed",
+    ),
+    ("any", Fault("login_redirect"), REDIRECTED),
+    ("any", Fault("status", status=400), "returned 400 Bad Request."),
     ("medchat", Fault("status", status=401), "Check medchat_access_token"),
     ("swell", Fault("status", status=401), "Check swell_api_token"),
     ("medchat", Fault("status", status=403), "needs the scope read.sms_chats"),
@@ -80,23 +96,23 @@ LASTING: list[tuple[str, Fault, str]] = [
     ("swell", Fault("status", status=404), "Check swell_api_url"),
     ("medchat", Fault("status", status=406), "Check medchat_accept"),
     ("medchat", Fault("status", status=415), "Check medchat_accept"),
-    ("any", Fault("status", status=409), "reported a conflict (HTTP 409)"),
-    ("any", Fault("status", status=410), "refused the request (HTTP 410)"),
-    ("any", Fault("status", status=422), "refused a parameter (HTTP 422)"),
-    ("any", Fault("status", status=500), "failed to answer (HTTP 500)"),
-    ("any", Fault("status", status=503), "failed to answer (HTTP 503)"),
-    ("any", Fault("status", status=299), "sent an answer without data (HTTP 299)"),
-    ("any", Fault("reset"), "cannot be reached or broke the connection off"),
-    ("any", Fault("reset_mid_body"), "broke off halfway"),
-    ("any", Fault("cut_body"), "broke off halfway"),
-    ("any", Fault("cut_chunked"), "broke off halfway"),
-    ("any", Fault("truncated_json"), "was cut short"),
+    ("any", Fault("status", status=409), "returned 409 Conflict."),
+    ("any", Fault("status", status=410), "returned 410 Gone."),
+    ("any", Fault("status", status=422), "rejected a parameter (422 Unprocessable"),
+    ("any", Fault("status", status=500), "returned 500 Internal Server Error."),
+    ("any", Fault("status", status=503), "returned 503 Service Unavailable."),
+    ("any", Fault("status", status=299), "returned 299."),
+    ("any", Fault("reset"), "cannot be reached, or closed the connection"),
+    ("any", Fault("reset_mid_body"), "was interrupted"),
+    ("any", Fault("cut_body"), "was interrupted"),
+    ("any", Fault("cut_chunked"), "was interrupted"),
+    ("any", Fault("truncated_json"), "sent a truncated response"),
     ("any", Fault("html"), "is a web page"),
     ("swell", Fault("empty"), "Swell sent"),
     ("swell", Fault("no_content"), "Swell sent"),
-    ("medchat", Fault("wrong_envelope"), "JSON that is no list of chats"),
-    ("medchat", Fault("data_null"), "JSON that is no list of chats"),
-    ("medchat", Fault("rows_not_objects"), "a list of something else than chats"),
+    ("medchat", Fault("wrong_envelope"), "JSON without a list of chats"),
+    ("medchat", Fault("data_null"), "JSON without a list of chats"),
+    ("medchat", Fault("rows_not_objects"), "a list that holds something other than chats"),
     ("/messages", Fault("wrong_envelope"), "Swell sent JSON without"),
     ("/messages", Fault("data_null"), "Swell sent JSON without"),
     ("/messages", Fault("rows_not_objects"), "Swell sent JSON without"),
@@ -109,9 +125,9 @@ LASTING: list[tuple[str, Fault, str]] = [
     ("/messages", Fault("status", status=200, body='{"data": [], "errors": ["x"]}'), "Swell sent"),
     ("any", Fault("deep_nesting"), "is nested too deeply"),
     ("any", Fault("slow", delay_ms=1300), "did not answer within read_timeout_seconds"),
-    ("any", Fault("never_ending", delay_ms=20), "took too long halfway"),
-    ("any", Fault("huge_body", size=3), "sent an answer of over 1 MiB"),
-    ("any", Fault("gzip_bomb", size=30), "sent an answer of over 1 MiB"),
+    ("any", Fault("never_ending", delay_ms=20), "took too long"),
+    ("any", Fault("huge_body", size=3), "sent a response of over 1 MiB"),
+    ("any", Fault("gzip_bomb", size=30), "sent a response of over 1 MiB"),
 ]
 
 
@@ -213,13 +229,13 @@ def assert_failed(run: Run, state: Json, vendor: str, sentence: str) -> None:
     assert reasons
     assert all(sentence in reason for reason in reasons), reasons
     assert all(reason.count("\n") == 0 and len(reason) < 500 for reason in reasons)
-    assert last.startswith(f"Not read to the end: {', '.join(failed)}.")
+    assert last.startswith(f"Not read completely: {', '.join(failed)}.")
     for stream in failed:
         assert run.records(stream) == []
         assert run.bookmark(stream) == state["bookmarks"].get(stream, {})
     for stream in STREAMS_OF[OTHER[vendor]]:
         assert run.records(stream), stream
-        assert run.bookmark(stream)["version"] == 1
+        assert run.bookmark(stream)["version"] == VERSION
 
 
 def test_a_collection_that_is_no_list_ends_the_reading(sandbox: Sandbox, quick: Config) -> None:
@@ -254,7 +270,8 @@ def test_odd_text_of_the_vendor_itself_is_read(sandbox: Sandbox, quick: Config) 
     ("number", "hints", "believed"),
     [
         (1, {"meta": {"total": 3}}, False),
-        (2, {"meta": {"total": 3}}, True),
+        (2, {"meta": {"total": 3}}, False),
+        (2, {"meta": {"total": 3, "last_page": 1}}, True),
         (1, {"meta": {"total": 0, "last_page": 1}, "links": {"next": None}}, True),
         (2, {"meta": {"last_page": 3}}, False),
         (3, {"meta": {"last_page": 3}}, True),
@@ -264,13 +281,15 @@ def test_odd_text_of_the_vendor_itself_is_read(sandbox: Sandbox, quick: Config) 
 )
 def test_which_empty_pages_are_believed(number: int, hints: Json, *, believed: bool) -> None:
     document = {"data": [], **hints}
+    api = SwellApi(Options.from_config({"start_date": "2026-01-01"}), RateLimiter(1))
+    read = api.changes("2026-01-01", number, 100).read
     if believed:
-        assert full_page(document, number).rows == []
+        assert read(document, 1).rows == []
         return
     with pytest.raises(ResponseError) as caught:
-        full_page(document, number)
-    assert caught.value.meant is not None
-    assert caught.value.meant().rows == []
+        read(document, 1)
+    assert caught.value.fallback is not None
+    assert caught.value.fallback().rows == []
 
 
 class TestWaits:
@@ -329,8 +348,8 @@ class TestWaits:
     def test_when_the_period_ends_counts_only_where_requests_are_limited(self) -> None:
         headers = {"x-ratelimit-reset": "30"}
 
-        assert asked_wait(headers, is_limited=False) is None
-        assert asked_wait({**headers, "retry-after": "7"}, is_limited=False) == 7
+        assert requested_wait(headers, is_limited=False) is None
+        assert requested_wait({**headers, "retry-after": "7"}, is_limited=False) == 7
 
     @pytest.mark.parametrize(("after", "code"), [(0, 1), (3, 0)])
     def test_a_web_page_is_an_accident_once_the_vendor_has_answered(
@@ -348,8 +367,8 @@ class TestWaits:
         run = sync(quick)
 
         assert run.code == 1
-        assert "limits the rate of requests (HTTP 429). Gave up on chats of" in run.errors[0]
-        assert "as retry_seconds allows 1 s" in run.errors[0]
+        assert "rate-limited the request (429 Too Many Requests). Gave up on" in run.errors[0]
+        assert "because retry_seconds is 1." in run.errors[0]
 
     def test_a_wait_beyond_the_budget_is_not_begun(self, sandbox: Sandbox, quick: Config) -> None:
         quick |= {"retry_seconds": 60, "swell_api_token": ""}
@@ -382,13 +401,13 @@ class TestWaits:
         ],
     )
     def test_how_headers_are_read(self, headers: dict[str, str], wait: float | None) -> None:
-        assert asked_wait(headers, is_limited=True) == wait
+        assert requested_wait(headers, is_limited=True) == wait
 
     def test_instants_are_read_against_the_clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
 
-        assert asked_wait({"retry-after": date(1_800_000_042)}, is_limited=True) == 42
-        assert asked_wait({"x-ratelimit-reset": "1800000042"}, is_limited=True) == 42
+        assert requested_wait({"retry-after": date(1_800_000_042)}, is_limited=True) == 42
+        assert requested_wait({"x-ratelimit-reset": "1800000042"}, is_limited=True) == 42
 
 
 def refusal(
@@ -415,11 +434,92 @@ class TestErrorBodies:
         error = refusal(422, body).error
 
         assert error.is_refusal
+        assert error.fields == {"to_date", "page"}
         assert "to_date: must be a date before or equal to." in str(error)
-        assert "page: refused." in str(error)
-        assert "Other fields refused: 1." in str(error)
+        assert "page: rejected." in str(error)
         assert "Jane" not in str(error)
         assert "555" not in str(error)
+
+    @pytest.mark.parametrize(
+        ("field", "setting"),
+        [
+            ("token", "Check swell_api_token."),
+            ("from_date", "Check start_date, end_date and swell_window_days."),
+            ("to_date", "Check start_date, end_date and swell_window_days."),
+            ("per_page", "Check swell_page_size."),
+            ("page", "Check swell_page_size."),
+            ("location_id", "Check swell_location_ids."),
+            ("team_id.0", "Check swell_team_ids."),
+            ("contact_id", "Check swell_contact_ids."),
+        ],
+    )
+    def test_advice_follows_the_rejected_field(self, field: str, setting: str) -> None:
+        error = refusal(422, {"errors": {field: ["The field is invalid."]}}).error
+
+        assert str(error).endswith(f"{field.partition('.')[0]}: is invalid. {setting}")
+        assert error.is_refusal is (field != "token")
+
+    @pytest.mark.parametrize(
+        ("laravel_8", "laravel_10", "phrase"),
+        [
+            (
+                "The to date is not a valid date.",
+                "The to date field must be a valid date.",
+                "is not a valid date|must be a valid date",
+            ),
+            (
+                "The to date does not match the format Y-m-d.",
+                "The to date field must match the format Y-m-d.",
+                "does not match the format|must match the format",
+            ),
+            (
+                "The per page must be between 1 and 100.",
+                "The per page field must be between 1 and 100.",
+                "must be between 1 and 100",
+            ),
+            (
+                "The per page may not be greater than 100.",
+                "The per page field must not be greater than 100.",
+                "may not be greater than 100|must not be greater than 100",
+            ),
+            (
+                "The from date must be a date after or equal to -3 days.",
+                "The from date field must be a date after or equal to -3 days.",
+                "must be a date after or equal to",
+            ),
+        ],
+    )
+    def test_messages_of_laravel_8_and_10(
+        self, laravel_8: str, laravel_10: str, phrase: str
+    ) -> None:
+        for message in (laravel_8, laravel_10):
+            text = str(refusal(422, {"errors": {"to_date": [message]}}).error)
+
+            assert any(f"to_date: {known}." in text for known in phrase.split("|")), text
+
+    def test_numbers_in_messages_are_never_phone_numbers(self) -> None:
+        errors = {"page": ["The page must be between 2175550199 and 1."]}
+
+        assert "555" not in str(refusal(422, {"errors": errors}).error)
+
+    def test_a_url_that_is_too_long(self) -> None:
+        assert "list fewer IDs in swell_location_ids" in str(refusal(414, b"<html>").error)
+
+    @pytest.mark.parametrize("location", ["", "https://swell.example/maintenance"])
+    def test_maintenance_is_not_blamed_on_the_token(self, location: str) -> None:
+        down = refusal(503, b"<html>Service Unavailable")
+        redirect = refusal(302, b"<html>", location=location)
+
+        assert down.action is Action.RETRY
+        assert redirect.action is Action.RETRY_LIMITED
+        assert "Swell may be down for maintenance" in str(redirect)
+        assert "token" not in f"{down} {redirect}"
+
+    def test_a_redirect_to_the_login_page_is_blamed_on_the_token(self) -> None:
+        error = refusal(302, b"<html>", location="https://swell.example/login")
+
+        assert error.action is Action.FAIL
+        assert "Check swell_api_token" in str(error)
 
     def test_many_refused_parameters_are_cut(self) -> None:
         errors = dict.fromkeys(SWELL.parameters, "is required")
@@ -461,15 +561,15 @@ class TestErrorBodies:
         ids=range(13),
     )
     def test_no_body_is_too_odd(self, body: bytes) -> None:
-        assert "HTTP 422" in str(refusal(422, body).error)
+        assert "422 Unprocessable" in str(refusal(422, body).error)
 
     def test_request_ids_are_told_if_they_look_like_one(self) -> None:
         request = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
 
-        assert f"(HTTP 500, request {request})" in str(
+        assert f"500 Internal Server Error (request {request})." in str(
             refusal(500, b"", x_request_id=request).error
         )
-        assert "request 8a1b2c3d4e5f6789-DEN)" in str(
+        assert "(request 8a1b2c3d4e5f6789-DEN)." in str(
             refusal(500, b"", cf_ray="8a1b2c3d4e5f6789-DEN").error
         )
 
@@ -504,23 +604,23 @@ class TestErrorBodies:
 
     @pytest.mark.parametrize("status", [100, 199, 201, 299, 300, 399, 499, 599, 600, 999])
     def test_every_status_has_a_sentence(self, status: int) -> None:
-        assert f"(HTTP {status})" in str(refusal(status, b"").error)
+        assert str(status) in str(refusal(status, b"").error)
 
 
 class TestUnreachable:
     @pytest.mark.parametrize(
         ("error", "sentence"),
         [
-            (requests.exceptions.SSLError("tok"), "does not speak TLS as expected"),
-            (requests.exceptions.ProxyError("tok"), "through the proxy of the environment"),
+            (requests.exceptions.SSLError("tok"), "the TLS handshake failed"),
+            (requests.exceptions.ProxyError("tok"), "through the configured proxy"),
             (requests.exceptions.ConnectTimeout("tok"), "within connect_timeout_seconds"),
             (requests.exceptions.ReadTimeout("tok"), "within read_timeout_seconds"),
-            (requests.exceptions.ConnectionError("tok"), "cannot be reached or broke"),
-            (requests.exceptions.InvalidURL("tok"), "names a proxy of no use"),
-            (requests.exceptions.InvalidSchema("tok"), "names a proxy of no use"),
-            (urllib3.exceptions.LocationParseError("tok"), "names a proxy of no use"),
-            (OSError("tok"), "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file"),
-            (OSError(101, "tok"), "cannot be reached or broke"),
+            (requests.exceptions.ConnectionError("tok"), "cannot be reached, or closed"),
+            (requests.exceptions.InvalidURL("tok"), "is not a valid proxy URL"),
+            (requests.exceptions.InvalidSchema("tok"), "is not a valid proxy URL"),
+            (urllib3.exceptions.LocationParseError("tok"), "is not a valid proxy URL"),
+            (OSError("tok"), "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE is not a file"),
+            (OSError(101, "tok"), "cannot be reached, or closed"),
         ],
         ids=lambda value: type(value).__name__,
     )
@@ -546,7 +646,7 @@ class TestUnreachable:
 
         assert run.code == 1
         assert "Swell cannot be reached" in run.errors[0]
-        assert "Check swell_api_url and the network" in run.errors[0]
+        assert "check swell_api_url and the network" in run.errors[0]
         assert run.records("sms_chats")
 
     def test_connect_timeout(self, quick: Config) -> None:
@@ -599,6 +699,6 @@ def test_actions() -> None:
     bad = set(range(100, 600)) - {200, 204}
     retried = {status for status in bad if refusal(status, b"").action is not Action.FAIL}
 
-    assert retried & set(range(300, 500)) == {408, 409, 425, 429}
+    assert retried & set(range(300, 500)) == {302, 303, 307, 408, 409, 425, 429}
     assert set(range(500, 600)) <= retried
     assert isinstance(refusal(500, b"").error, VendorError)

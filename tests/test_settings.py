@@ -17,9 +17,9 @@ GOOD: dict[str, t.Any] = {
     "swell_api_token": "swell-token",
     "start_date": "2024-01-01",
 }
-ASCII_ONLY = "must hold printable ASCII characters only."
-ADDRESS = "must start with https:// (http:// is for this machine's own address only)."
-NO_PARTS = "must hold no user name, password, query or fragment."
+ASCII_ONLY = "must contain only printable ASCII characters."
+ADDRESS = "must start with https:// (http:// is allowed only for this machine itself)."
+NO_PARTS = "must not contain a user name, password, query or fragment."
 DATE = "must be a date or a date and time, such as 2024-01-01T00:00:00Z."
 IDS = "must be a list of whole numbers, such as 3,7."
 BAD: list[tuple[dict[str, t.Any], str]] = [
@@ -32,7 +32,14 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
     ({"swell_page_size": 101}, "swell_page_size must be at most 100."),
     ({"swell_window_days": 7}, "swell_window_days must be at most 6."),
     ({"swell_window_days": 0}, "swell_window_days must be at least 1."),
-    ({"medchat_lookback_days": -1}, "medchat_lookback_days must be at least 0."),
+    ({"medchat_rescan_days": 0}, "medchat_rescan_days must be at least 1."),
+    (
+        {"medchat_lookback_days": 0},
+        "medchat_lookback_days is no longer supported: use medchat_rescan_days instead.",
+    ),
+    ({"account_name": 5}, "account_name must be text."),
+    ({"account_name": "north\nclinic"}, f"account_name {ASCII_ONLY}"),
+    ({"medchat_org_id": ".."}, "medchat_org_id must be an organization ID."),
     ({"requests_per_minute": 0}, "requests_per_minute must be at least 1."),
     ({"swell_location_ids": "3,x"}, f"swell_location_ids {IDS}"),
     ({"swell_team_ids": [1, "b"]}, f"swell_team_ids {IDS}"),
@@ -58,20 +65,25 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
     ({"medchat_api_url": "https://u:p@example.com"}, f"medchat_api_url {NO_PARTS}"),
     ({"medchat_api_url": "https://example.com?x=1"}, f"medchat_api_url {NO_PARTS}"),
     ({"medchat_api_url": "https://example.com#x"}, f"medchat_api_url {NO_PARTS}"),
-    ({"medchat_api_url": "https:///nowhere"}, "medchat_api_url must be an address such as"),
-    ({"medchat_api_url": "nowhere"}, "medchat_api_url must be an address such as"),
-    ({"medchat_api_url": "https://example.com:port"}, "medchat_api_url is not an address."),
-    ({"medchat_api_url": "https://[::1"}, "medchat_api_url is not an address."),
-    ({"medchat_api_url": "https://a..b/x"}, "medchat_api_url is not an address."),
-    ({"medchat_api_url": "https://platform .com/x"}, "medchat_api_url is not an address."),
-    ({"swell_api_url": f"https://{'a' * 64}.com"}, "swell_api_url is not an address."),
+    ({"medchat_api_url": "https:///nowhere"}, "medchat_api_url must be a URL such as"),
+    ({"medchat_api_url": "nowhere"}, "medchat_api_url must be a URL such as"),
+    ({"medchat_api_url": "https://example.com:port"}, "medchat_api_url is not a valid URL."),
+    ({"medchat_api_url": "https://[::1"}, "medchat_api_url is not a valid URL."),
+    ({"medchat_api_url": "https://a..b/x"}, "medchat_api_url is not a valid URL."),
+    ({"medchat_api_url": "https://platform .com/x"}, "medchat_api_url is not a valid URL."),
+    (
+        {"swell_api_url": "https://platform.swellcx.com\r\n.evil.example"},
+        f"swell_api_url {ASCII_ONLY}",
+    ),
+    ({"swell_api_url": "https://platform.sw\u0435llcx.com"}, f"swell_api_url {ASCII_ONLY}"),
+    ({"swell_api_url": f"https://{'a' * 64}.com"}, "swell_api_url is not a valid URL."),
     ({"swell_date_sent_timezone": "Mars"}, "swell_date_sent_timezone must be the IANA name"),
     ({"swell_date_sent_timezone": "../x"}, "swell_date_sent_timezone must be the IANA name"),
     ({"swell_date_sent_timezone": "/etc/x"}, "swell_date_sent_timezone must be the IANA name"),
     ({"end_date": "2024-01-01"}, "end_date must be after start_date."),
     ({"end_date": "2023-12-31"}, "end_date must be after start_date."),
     ({"start_date": "1989-12-31"}, "start_date must not be before 1990-01-01."),
-    ({"end_date": "9000-01-01"}, "end_date must not be more than a hundred years away."),
+    ({"end_date": "9000-01-01"}, "end_date must not be more than 100 years from now."),
     ({"start_date": None}, "start_date is missing. "),
     ({"start_date": ""}, "start_date is missing. "),
     (
@@ -88,15 +100,15 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
     ),
     (
         {"swell_counts_split": "location"},
-        "swell_counts_split is location: list the ids in swell_location_ids.",
+        "swell_counts_split is location: list the IDs in swell_location_ids.",
     ),
     (
         {"swell_counts_split": "team", "swell_team_ids": []},
-        "swell_counts_split is team: list the ids in swell_team_ids.",
+        "swell_counts_split is team: list the IDs in swell_team_ids.",
     ),
     (
         {"swell_counts_split": "team", "swell_location_ids": "3"},
-        "swell_counts_split is team: list the ids in swell_team_ids.",
+        "swell_counts_split is team: list the IDs in swell_team_ids.",
     ),
     (
         {"stream_maps": {"sms_chats": {"name": "md5(config['hash_salt'] + name)"}}},
@@ -108,8 +120,12 @@ FINE: list[dict[str, t.Any]] = [
     {"swell_api_token": ""},
     {"swell_api_token": "\t"},
     {"medchat_org_id": "", "medchat_access_token": None},
-    {"medchat_lookback_days": 0, "requests_per_minute": 1},
-    {"medchat_lookback_days": None, "end_date": None},
+    {"medchat_rescan_days": 1, "requests_per_minute": 1},
+    {"medchat_rescan_days": None, "end_date": None},
+    {"medchat_lookback_days": ""},
+    {"account_name": "North Clinic #2"},
+    {"swell_counts_split": "all\r", "swell_counts_parameters": "range\r"},
+    {"swell_date_sent_timezone": "UTC\r"},
     {"swell_location_ids": "3, 7", "swell_counts_split": "location"},
     {"swell_team_ids": [5], "swell_counts_split": "team"},
     {"swell_api_url": "http://localhost:8080/x/"},
@@ -182,12 +198,13 @@ class TestOptions:
         assert options.end_date is None
         assert options.medchat_api_url == "https://medchatapp.com/smschatapi"
         assert options.swell_api_url == "https://platform.swellcx.com/api/v1"
-        assert options.medchat_lookback_days is None
+        assert options.medchat_rescan_days is None
+        assert options.account_name == "default"
         assert options.swell_window_days == 6
         assert options.swell_page_size == 100
         assert options.swell_location_ids == ()
         assert options.hash_salt == ""
-        assert options.swell_date_sent_timezone == ZoneInfo("UTC")
+        assert options.swell_date_sent_timezone is UTC
 
     def test_values(self) -> None:
         options = Options.from_config(
@@ -200,7 +217,7 @@ class TestOptions:
                 "swell_contact_ids": '["2", 9]',
                 "swell_date_sent_timezone": "America/Denver",
                 "medchat_access_token": " medchat-token\n",
-                "medchat_lookback_days": 0,
+                "medchat_rescan_days": 7,
             }
         )
 
@@ -211,7 +228,7 @@ class TestOptions:
         assert options.swell_contact_ids == ("2", "9")
         assert options.swell_date_sent_timezone == ZoneInfo("America/Denver")
         assert options.medchat_access_token == "medchat-token"
-        assert options.medchat_lookback_days == 0
+        assert options.medchat_rescan_days == 7
 
     @pytest.mark.parametrize("blank", [None, "", " "])
     def test_blank_is_the_default(self, blank: str | None) -> None:
@@ -219,10 +236,13 @@ class TestOptions:
 
         assert Options.from_config({**everything, **GOOD}) == Options.from_config(GOOD)
 
-    def test_options_and_settings_name_the_same(self) -> None:
-        fields = set(Options.__dataclass_fields__)
+    def test_trailing_carriage_returns_are_trimmed(self) -> None:
+        """As docker leaves them when it reads an environment file from Windows."""
+        values = {"swell_counts_split": "all", "swell_date_sent_timezone": "UTC", **GOOD}
+        with_returns = {name: f"{value}\r" for name, value in values.items()}
 
-        assert fields == {setting.name for setting in settings.SETTINGS}
+        assert problems(with_returns) == []
+        assert Options.from_config(with_returns) == Options.from_config(values)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,11 @@ import typing as t
 import pytest
 from medchat_swell_sandbox import Dataset, Fault, Sandbox
 from support.tap_process import Run
-from tap_runs import Cli, assert_whole
+from tap_runs import Cli, assert_whole, signal_handlers_kept
+
+from tap_medchat_swell import tap as tap_module
+from tap_medchat_swell.errors import ShutdownRequested
+from tap_medchat_swell.tap import TapMedchatSwell
 
 if t.TYPE_CHECKING:
     import subprocess
@@ -52,19 +56,21 @@ def test_in_the_middle(
     sandbox.latency_ms = 60
     config |= {"max_concurrency": 1, "medchat_page_size": 3, "medchat_window_pages": 2}
     process = cli.start(config=config)
-    wait_until(lambda: len(sandbox.requests) >= 12)
+    wait_until(lambda: sum(r.vendor == "medchat" for r in sandbox.requests) >= 16)
 
     run = stop(process, signum)
 
     assert_stopped(run, signum)
-    assert run.bookmark("sms_chats")["sweep"]["windows"], "the frontier"
+    bookmark = run.bookmark("sms_chats")
+    assert bookmark["scan_started"]
+    assert any(read for _, _, read, *_ in bookmark["windows"]), "some windows have been read"
     assert 0 < len(run.records("sms_chats")) < 40
 
     sandbox.latency_ms = 0
     sandbox.reset_log()
     rest = cli(config=config, state=run.state)
     assert rest.code == 0
-    assert 0 < len(rest.records("sms_chats")) < 40, "it went on where it stopped"
+    assert 0 < len(rest.records("sms_chats")) < 40, "it resumed where it stopped"
     both = Run(0, run.stdout + rest.stdout, "")
     assert_whole(both, sandbox)
 
@@ -116,6 +122,25 @@ def test_a_signal_that_comes_before_anything_is_read(
     assert run.of_type("RECORD") == []
 
 
+def test_a_signal_while_the_tap_is_being_set_up(
+    config: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At that time the SDK's handler would end the process with 0."""
+    set_up = TapMedchatSwell.setup_mapper
+
+    def interrupted(tap: TapMedchatSwell) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        set_up(tap)
+
+    monkeypatch.setattr(TapMedchatSwell, "setup_mapper", interrupted)
+    monkeypatch.setattr(tap_module, "STOP_SECONDS", 3600)
+    with signal_handlers_kept():
+        tap = TapMedchatSwell(config=config)
+
+        with pytest.raises(ShutdownRequested):
+            tap.check_stop()
+
+
 def test_a_broken_pipe(cli: Cli) -> None:
     with Sandbox(Dataset.generate(chats=300, swell_messages=50, days=30)) as sandbox:
         process = cli.start(config=sandbox.tap_config())
@@ -129,6 +154,6 @@ def test_a_broken_pipe(cli: Cli) -> None:
     assert process.wait(20) == 1
     assert first["type"] == "SCHEMA"
     run = Run(1, b"", log)
-    assert run.errors == ["The target has gone: it reads no more."]
+    assert run.errors == ["The target closed the pipe; nothing more can be written."]
     assert "Traceback" not in log
     assert "Exception ignored" not in log

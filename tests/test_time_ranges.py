@@ -6,58 +6,56 @@ from datetime import date, datetime, timedelta, timezone
 import pytest
 
 from tap_medchat_swell.time_ranges import (
-    SECOND,
     DayRange,
     TimeRange,
-    ceil_second,
     from_epoch,
     literal,
+    midnight,
     plan_days,
     to_epoch,
 )
 
 UTC = timezone.utc
-NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+NOON = to_epoch(datetime(2024, 2, 29, 12, tzinfo=UTC))
+HOUR = 3600
 
 
-class TestWindow:
-    window = TimeRange(NOON, NOON + HOUR)
+class TestTimeRange:
+    hour = TimeRange(NOON, NOON + HOUR)
 
     @pytest.mark.parametrize(
-        ("instant", "inside"),
+        ("second", "inside"),
         [
-            (NOON - 2 * SECOND, False),
-            (NOON - SECOND, True),
+            (NOON - 2, False),
+            (NOON - 1, True),
             (NOON, True),
-            (NOON + HOUR + SECOND, True),
-            (NOON + HOUR + 1.5 * SECOND, False),
+            (NOON + HOUR, True),
+            (NOON + HOUR + 1, False),
         ],
     )
-    def test_holds_with_a_second_of_grace(self, instant: datetime, *, inside: bool) -> None:
-        assert self.window.holds(instant) is inside
+    def test_holds_with_a_second_of_grace(self, second: int, *, inside: bool) -> None:
+        assert self.hour.holds(second) is inside
 
-    def test_cut_leaves_no_gap_and_no_overlap(self) -> None:
-        at = NOON + timedelta(minutes=20)
+    def test_halves_leave_no_gap_and_no_overlap(self) -> None:
+        middle = NOON + 1200
 
-        assert self.window.cut(at) == (TimeRange(NOON, at), TimeRange(at, NOON + HOUR))
+        assert self.hour.halves(middle) == (
+            TimeRange(NOON, middle),
+            TimeRange(middle, NOON + HOUR),
+        )
 
-    def test_cut_is_at_a_whole_second(self) -> None:
-        """Filters hold whole seconds: a cut in between would lose what lies there."""
-        parts = self.window.cut(NOON + timedelta(microseconds=1))
+    @pytest.mark.parametrize("middle", [NOON - HOUR, NOON, NOON + HOUR, NOON + 2 * HOUR])
+    def test_halves_of_the_time_where_the_middle_is_outside(self, middle: int) -> None:
+        half = NOON + HOUR // 2
 
-        assert parts is not None
-        assert parts[0].end == parts[1].start == NOON + SECOND
+        assert self.hour.halves(middle) == (TimeRange(NOON, half), TimeRange(half, NOON + HOUR))
 
-    @pytest.mark.parametrize("at", [NOON - HOUR, NOON, NOON + HOUR, NOON + 2 * HOUR])
-    def test_cut_needs_both_parts(self, at: datetime) -> None:
-        assert self.window.cut(at) is None
-
-    def test_a_second_cannot_be_cut(self) -> None:
-        assert TimeRange(NOON, NOON + SECOND).cut(NOON + SECOND / 2) is None
+    def test_a_second_has_no_halves(self) -> None:
+        with pytest.raises(ValueError, match="12:00:00Z"):
+            TimeRange(NOON, NOON + 1).halves(NOON)
 
     def test_text(self) -> None:
-        assert str(self.window) == "2024-02-29T12:00:00Z to 2024-02-29T13:00:00Z"
+        assert str(self.hour) == "2024-02-29T12:00:00Z to 2024-02-29T13:00:00Z"
 
 
 class TestDays:
@@ -93,24 +91,25 @@ class TestDays:
         assert str(DayRange(date(2024, 5, 10), date(2024, 5, 16))) == "2024-05-10 to 2024-05-16"
 
 
-def test_ceil_second() -> None:
-    assert ceil_second(NOON) == NOON
-    assert ceil_second(NOON + timedelta(microseconds=1)) == NOON + SECOND
-    assert ceil_second(NOON + timedelta(microseconds=999_999)) == NOON + SECOND
-
-
 def test_literal_is_bare_utc_to_the_second() -> None:
-    east = timezone(timedelta(hours=5, minutes=30))
-
-    assert literal(datetime(2024, 1, 1, 2, 0, 0, 999, tzinfo=east)) == "2023-12-31T20:30:00Z"
+    assert literal(NOON) == "2024-02-29T12:00:00Z"
 
 
 def test_epoch_there_and_back() -> None:
-    assert to_epoch(NOON) == 1_709_208_000
-    assert from_epoch(to_epoch(NOON)) == NOON
+    assert NOON == 1_709_208_000
+    assert to_epoch(from_epoch(NOON)) == NOON
     assert from_epoch(-1) == datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("microseconds", "second"), [(999_999, 0), (-1, -1)])
+def test_epoch_rounds_down(microseconds: int, second: int) -> None:
+    assert to_epoch(from_epoch(0) + timedelta(microseconds=microseconds)) == second
 
 
 def test_epoch_beyond_the_calendar() -> None:
     with pytest.raises(OverflowError):
         from_epoch(10**13)
+
+
+def test_midnight_is_utc() -> None:
+    assert midnight(date(2024, 2, 29)) == datetime(2024, 2, 29, tzinfo=UTC)

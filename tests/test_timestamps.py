@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from zoneinfo import ZoneInfo
+from unittest.mock import Mock
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from tap_medchat_swell.timestamps import (
     format_timestamp,
+    named_zone,
     normalize_timestamp,
     parse_timestamp,
 )
@@ -118,3 +120,10 @@ def test_both_ways_agree_on_any_text(text: str) -> None:
     instant = parse_timestamp(text)
 
     assert normalize_timestamp(text) == (format_timestamp(instant) if instant else None)
+
+
+def test_utc_needs_no_time_zone_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoneinfo.ZoneInfo", Mock(side_effect=ZoneInfoNotFoundError))
+
+    assert named_zone("UTC") is UTC
+    assert named_zone("America/Denver") is None

@@ -9,6 +9,7 @@ import typing as t
 import pytest
 from medchat_swell_sandbox import Quirks
 from singer_sdk.helpers._flattening import flatten_record, flatten_schema
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from tap_runs import DEFAULT_STREAMS, STREAMS, discover, only, select, sync, without_times
 
 if t.TYPE_CHECKING:
@@ -26,6 +27,12 @@ QUIRKS = [
 def by_stream(run: Run) -> dict[str, list[Json]]:
     assert run.code == 0, run.log
     return {stream: run.records(stream) for stream in STREAMS}
+
+
+def lines_by_stream(run: Run) -> dict[str, list[Json]]:
+    """The messages of each stream in their order; streams are read side by side."""
+    lines = without_times(run.stdout)
+    return {stream: [m for m in lines if m.get("stream") == stream] for stream in STREAMS}
 
 
 def properties(run: Run, stream: str) -> Json:
@@ -51,7 +58,7 @@ def test_a_map_that_changes_nothing(
     full = sync({**config, "stream_maps": unchanged}, catalog=everything)
 
     assert by_stream(lean) == by_stream(full)
-    assert without_times(lean.stdout) == without_times(full.stdout)
+    assert lines_by_stream(lean) == lines_by_stream(full)
 
 
 def test_a_map_takes_the_sdks_path(config: Config) -> None:
@@ -72,14 +79,13 @@ def test_flattening(sandbox: Sandbox, config: Config, *, nulls: bool) -> None:
     for stream, records in by_stream(lean).items():
         if records:
             schema = {"properties": properties(lean, stream)}
-            del schema["properties"]["additional_properties"]["properties"]
             flat = flatten_schema(copy.deepcopy(schema), max_level=2)
             expected = [
                 flatten_record(record, flattened_schema=flat, max_level=2) for record in records
             ]
             assert list(map(filled, full.records(stream))) == list(map(filled, expected))
-            written = {name for record in full.records(stream) for name in record}
-            assert written <= set(properties(full, stream))
+            for record in full.records(stream):
+                assert record.keys() == properties(full, stream).keys()
 
 
 def filled(record: Json) -> Json:
@@ -149,7 +155,7 @@ def test_columns_that_the_catalog_lacks(config: Config) -> None:
     run = sync(config, catalog=catalog)
 
     assert run.code == 0
-    assert "The catalog has no contact.phone: not written." in run.log
+    assert "Not in the catalog, so not written: contact.phone." in run.log
     assert all("name" not in record for record in run.records("sms_chats"))
     for record in run.records("swell_messages"):
         assert "phone" not in record["contact"]
@@ -164,7 +170,7 @@ def test_a_catalog_that_lacks_a_key(config: Config) -> None:
     run = sync(config, catalog=catalog)
 
     assert run.code == 1
-    assert run.errors == ["The catalog has no id of sms_chats: write it anew."]
+    assert run.errors == ["Invalid catalog: sms_chats has no id. Regenerate it with --discover."]
 
 
 def test_flattening_beside_a_stream_of_another_tap(config: Config) -> None:
@@ -188,7 +194,7 @@ def test_keys_that_the_catalog_lacks(config: Config, given: list[str] | None) ->
 
     keys = {message["stream"]: message["key_properties"] for message in run.of_type("SCHEMA")}
     assert keys["sms_chats"] == ["id"]
-    assert keys["swell_message_counts"] == ["date", "location_id", "team_id"]
+    assert keys["swell_message_counts"] == ["account_name", "date", "location_id", "team_id"]
     assert run.state["bookmarks"]["swell_messages"]["replication_key"] == "created_at"
     assert sync(config, run.state, catalog).records("sms_chats") == []
 
@@ -264,7 +270,7 @@ def test_concurrency_changes_no_record(
         sandbox.reset_log()
         run = sync({**config, "max_concurrency": width}, catalog=everything)
         assert run.code == 0
-        lines[width] = [json.dumps(line) for line in without_times(run.stdout)]
+        lines[width] = json.dumps(lines_by_stream(run))  # the order of columns, too
         peaks[width] = max(sandbox.peak_concurrency.values())
 
     assert lines[1] == lines[8]
@@ -284,3 +290,86 @@ def test_lines_are_as_the_sdk_writes_them(config: Config) -> None:
     assert {tuple(sorted(line)) for line in keys(lean_lines)} == {
         tuple(sorted(line)) for line in keys(full_lines)
     }
+
+
+def test_a_column_that_the_catalog_adds_is_filled(config: Config) -> None:
+    catalog = discover(config)
+    for entry in catalog["streams"]:
+        columns = entry["schema"]["properties"]
+        if entry["tap_stream_id"] == "sms_chats":
+            columns["unread_message_count"] = {"type": ["integer", "null"]}
+        if entry["tap_stream_id"] == "swell_messages":
+            locations = columns["contact"]["properties"]["locations"]
+            locations["items"]["properties"] = {"name": {"type": "string"}}
+    before = sync(config)
+
+    lean = sync(config, before.state, catalog)
+    full = sync({**config, "stream_maps": {"sms_chats": {"id": "id"}}}, catalog=catalog)
+
+    chats = {chat["id"]: chat["additional_properties"] for chat in before.records("sms_chats")}
+    assert lean.records("sms_chats") == full.records("sms_chats")
+    assert len(lean.records("sms_chats")) == len(chats), "digests notice: all are written again"
+    for chat in lean.records("sms_chats"):
+        extras = chats[chat["id"]]
+        assert chat["unread_message_count"] == extras.pop("unread_message_count")
+        assert chat["additional_properties"] == (extras or None)
+    assert {type(chat["unread_message_count"]) for chat in lean.records("sms_chats")} == {int}
+
+
+def test_flattening_has_a_default_depth(config: Config) -> None:
+    run = sync({**config, "flattening_enabled": True})
+
+    assert run.code == 0, run.log
+    assert "contact__country_code__code" in properties(run, "swell_messages")
+
+
+def test_every_flattened_record_has_every_column(config: Config) -> None:
+    maps = {"sms_messages": {"text": None, "clinic": "'North'"}}
+
+    run = sync({**config, "flattening_enabled": True, "stream_maps": maps})
+
+    for stream in DEFAULT_STREAMS:
+        columns = set(properties(run, stream))
+        assert run.records(stream)
+        assert {frozenset(record) for record in run.records(stream)} == {frozenset(columns)}
+
+
+@pytest.mark.parametrize("from_catalog", [False, True])
+def test_a_separator_that_makes_columns_collide(config: Config, *, from_catalog: bool) -> None:
+    """`contact` and its `id` become `contact_id`, which there is already."""
+    catalog = discover(config) if from_catalog else None
+
+    run = sync({**config, "flattening_enabled": True, "flattening_separator": "_"}, None, catalog)
+
+    assert run.code == 1
+    [error] = run.errors
+    assert error == (
+        "flattening_separator or flattening_max_key_length gives two columns of swell_messages "
+        "the name contact_id. Choose another."
+    )
+
+
+def test_plain_and_mapped_records_have_the_account_name(config: Config) -> None:
+    for maps in ({}, {"sms_chats": {"id": "id"}}):
+        run = sync({**config, "stream_maps": maps})
+        for stream in DEFAULT_STREAMS:
+            assert {record["account_name"] for record in run.records(stream)} == {"default"}
+            assert next(iter(properties(run, stream))) == "account_name"
+
+
+@pytest.mark.parametrize("quirks", QUIRKS, ids=range(len(QUIRKS)))
+@pytest.mark.parametrize("flat", [False, True])
+def test_records_fit_their_schema(
+    sandbox: Sandbox, config: Config, quirks: Quirks, *, flat: bool
+) -> None:
+    sandbox.quirks = quirks
+
+    run = sync({**config, "flattening_enabled": flat})
+
+    assert run.code == 0, run.log
+    for message in run.of_type("SCHEMA"):
+        validator = DEFAULT_JSONSCHEMA_VALIDATOR(
+            {**message["schema"], "additionalProperties": False}
+        )
+        for record in run.records(message["stream"]):
+            assert list(validator.iter_errors(record)) == []

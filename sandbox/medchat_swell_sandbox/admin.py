@@ -1,11 +1,12 @@
-"""Endpoints under ``/_sandbox/`` to look into a running sandbox and to steer it."""
+"""Endpoints under ``/_sandbox/`` to inspect and control a running sandbox."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotation
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 from starlette.applications import Starlette
@@ -21,27 +22,60 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from medchat_swell_sandbox.sandbox import Sandbox
+    from medchat_swell_sandbox.dataset import Dataset
+    from medchat_swell_sandbox.faults import FaultQueue
+    from medchat_swell_sandbox.quirks import Quirks
+    from medchat_swell_sandbox.request_log import RequestRecord
+    from medchat_swell_sandbox.truth import Truth
 
 PREFIX = "/_sandbox"
-UNREADABLE = (msgspec.MsgspecError, KeyError, TypeError, ValueError)
+INVALID_BODY = (msgspec.MsgspecError, KeyError, TypeError, ValueError)
 
 
 class Changes(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of ``POST changes``; any kind and one of it unless told otherwise."""
+    """Body of ``POST changes``; by default one change of a random kind."""
 
     kind: str | None = None
     count: int = 1
     seed: int | None = None
 
 
-class Admin:
-    """Answers GET truth, requests, stats and POST quirks, faults, changes, reset.
+class Campaign(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of ``POST campaigns``; ``created`` defaults to now."""
 
-    What cannot be read is a 400 with the reason.
+    size: int
+    created: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class Controls(Protocol):
+    """The parts of a running sandbox that the endpoints use."""
+
+    quirks: Quirks
+    faults: FaultQueue
+    dataset: Dataset
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """Requests since the last reset."""
+
+    @property
+    def peak_concurrency(self) -> dict[str, int]:
+        """Maximum concurrent requests since the last reset, per vendor."""
+
+    def truth(self) -> Truth:
+        """Return the current rows of each stream."""
+
+    def reset_log(self) -> None:
+        """Clear the request log."""
+
+
+class Admin:
+    """Handles GET truth, requests, stats; POST quirks, faults, changes, campaigns, reset.
+
+    An invalid body returns a 400 with the reason.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Controls) -> None:
         self._sandbox = sandbox
         self._rng = random.Random(0)
         self.app = Starlette(
@@ -52,11 +86,12 @@ class Admin:
                 Route("/quirks", _endpoint(self._set_quirks), methods=["POST"]),
                 Route("/faults", _endpoint(self._add_faults), methods=["POST"]),
                 Route("/changes", _endpoint(self._change), methods=["POST"]),
+                Route("/campaigns", _endpoint(self._add_campaign), methods=["POST"]),
                 Route("/reset", _endpoint(self._reset), methods=["POST"]),
             ],
             exception_handlers={
-                HTTPException: _no_such_endpoint,
-                **dict.fromkeys(UNREADABLE, _unreadable),
+                HTTPException: _unknown_endpoint,
+                **dict.fromkeys(INVALID_BODY, _invalid_body),
             },
         )
 
@@ -85,7 +120,7 @@ class Admin:
         return self._sandbox.quirks.as_dict()
 
     def _add_faults(self, body: bytes) -> object:
-        """Add one fault or a list of them; an empty list clears the queue."""
+        """Add one fault or a list; an empty list removes all faults."""
         faults = msgspec.json.decode(body, type=Fault | list[Fault])
         faults = faults if isinstance(faults, list) else [faults]
         if not faults:
@@ -94,33 +129,38 @@ class Admin:
         return {"pending": len(self._sandbox.faults.pending())}
 
     def _change(self, body: bytes) -> object:
-        wish = msgspec.json.decode(body or b"{}", type=Changes)
-        if wish.seed is not None:
-            self._rng.seed(wish.seed)
+        wanted = msgspec.json.decode(body or b"{}", type=Changes)
+        if wanted.seed is not None:
+            self._rng.seed(wanted.seed)
         dataset = self._sandbox.dataset
-        return [dataset.mutate(self._rng, wish.kind) for _ in range(wish.count)]
+        return [dataset.mutate(self._rng, wanted.kind) for _ in range(wanted.count)]
+
+    def _add_campaign(self, body: bytes) -> object:
+        wanted = msgspec.json.decode(body, type=Campaign)
+        rows = self._sandbox.dataset.add_campaign(wanted.size, created=wanted.created)
+        return {"swell_message_ids": [row.id for row in rows]}
 
     def _reset(self, _body: bytes) -> object:
-        """Forget the log and the faults; quirks and data stay."""
+        """Clear the request log and the faults; keep quirks and data."""
         self._sandbox.reset_log()
         self._sandbox.faults.clear()
         return {}
 
 
-def _endpoint(answer: Callable[[bytes], object]) -> Callable[[Request], Awaitable[Response]]:
-    # A coroutine, so that it runs in the server's own thread like everything else.
+def _endpoint(handle: Callable[[bytes], object]) -> Callable[[Request], Awaitable[Response]]:
+    # Starlette runs plain functions in other threads; a coroutine stays in the server's.
     async def endpoint(request: Request) -> Response:
-        return _json(200, answer(await request.body()))
+        return _json(200, handle(await request.body()))
 
     return endpoint
 
 
-async def _no_such_endpoint(_request: Request, error: Exception) -> Response:
+async def _unknown_endpoint(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
-    return _json(status, {"message": "no such endpoint"})
+    return _json(status, {"message": "unknown endpoint"})
 
 
-async def _unreadable(_request: Request, error: Exception) -> Response:
+async def _invalid_body(_request: Request, error: Exception) -> Response:
     return _json(400, {"message": f"{type(error).__name__}: {error}"})
 
 

@@ -1,4 +1,4 @@
-"""MedChat's chats with the rows under them, and every way to change them."""
+"""MedChat's chats and their nested rows, with methods to change them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CREATED = attrgetter("created")
 
 
 class ChatTable(Table):
-    """MedChat's side of a dataset. Every method is safe to call from any thread."""
+    """The MedChat part of a dataset. All methods are thread-safe."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,14 +27,14 @@ class ChatTable(Table):
         self._by_created: list[Chat] = []
 
     def chats_created(self, start: datetime | None, end: datetime | None) -> list[Chat]:
-        """Return the chats created from ``start`` to before ``end``, oldest first."""
+        """Return chats with ``start`` <= created < ``end``, oldest first."""
         rows = self._by_created
         low = 0 if start is None else bisect_left(rows, start, key=CREATED)
         high = len(rows) if end is None else bisect_left(rows, end, key=CREATED)
         return rows[low:high]
 
     def load_chats(self, chats: list[Chat]) -> None:
-        """Take over many new chats at once."""
+        """Add many chats at once."""
         with self.lock:
             self.chats.update((chat.id, chat) for chat in chats)
             self._by_created = sorted(self.chats.values(), key=CREATED)
@@ -51,7 +51,7 @@ class ChatTable(Table):
         organization_phone: str = "8005550100",
         channel_id: str = "00000000-0000-4000-8000-000000000001",
     ) -> Chat:
-        """Add a chat, created now or at ``created`` (backdated chats turn up too)."""
+        """Add a chat, created now or at ``created``, which may be in the past."""
         chat = Chat(
             id=id or str(uuid.uuid4()),
             created=created or utc_now(),
@@ -77,7 +77,7 @@ class ChatTable(Table):
         direction: str = "Inbound",
         status: str | None = None,
     ) -> ChatMessage:
-        """Add a message, sent now or at ``created``, to a chat of any age (M7)."""
+        """Add a message, created now or at ``created``, to an old or new chat (M7)."""
         with self.lock:
             chat = self.chats[chat_id]
             inbound = direction == "Inbound"
@@ -104,7 +104,7 @@ class ChatTable(Table):
         name: str | None = "Front Desk",
         created: datetime | None = None,
     ) -> Membership:
-        """Let a user join a chat."""
+        """Add a user to a chat."""
         member = Membership(
             id=id or str(uuid.uuid4()),
             user_id=str(uuid.uuid4()),
@@ -124,7 +124,7 @@ class ChatTable(Table):
         status: str = "InProgress",
         created: datetime | None = None,
     ) -> TextBotExecution:
-        """Start a text bot under a chat."""
+        """Start a text bot in a chat."""
         execution = TextBotExecution(
             id=id or str(uuid.uuid4()),
             text_bot_id="3F2504E0-4F89-41D3-9A0C-0305E82C3301",
@@ -145,7 +145,7 @@ class ChatTable(Table):
         return chat
 
     def change_message(self, chat_id: str, message_id: str, **columns: str | None) -> ChatMessage:
-        """Change columns of a message, say its delivery status."""
+        """Change columns of a message other than ``id`` and ``created``."""
         with self.lock:
             chat = self.chats[chat_id]
             message = next(row for row in chat.messages if row.id == message_id)
@@ -154,7 +154,7 @@ class ChatTable(Table):
         return message
 
     def delete_chat(self, chat_id: str) -> None:
-        """Delete a chat and all that lies under it."""
+        """Delete a chat with its nested rows."""
         with self.lock:
             self._by_created.remove(self.chats.pop(chat_id))
             self.touch()
@@ -174,7 +174,7 @@ class ChatTable(Table):
 def set_columns(
     row: object, columns: Mapping[str, str | int | None], fixed: frozenset[str]
 ) -> None:
-    """Set columns of a row; a misspelt or fixed one is an error."""
+    """Set columns of a row; raises ``AttributeError`` for an unknown or fixed one."""
     for column, value in columns.items():
         if column in fixed or not hasattr(row, column):
             raise AttributeError(column)

@@ -1,4 +1,4 @@
-"""A misspelt switch must fail where it is written, not go unnoticed."""
+"""Validation of quirks and faults, so that a typo fails where it is made."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def field_types(settings: Hashable) -> dict[str, Any]:
 
 
 def check_fields(settings: object) -> None:
-    """Raise ``ValueError`` if a field holds what its declared type does not take."""
-    # mypy does not see that a class can be hashed.
+    """Raise ``ValueError`` if a field does not match its declared type."""
+    # mypy does not know that classes are hashable.
     kind = cast("Hashable", type(settings))
     for name, declared in field_types(kind).items():
         _check(name, getattr(settings, name), declared)

@@ -19,22 +19,24 @@ if TYPE_CHECKING:
 
 NUMBERS = {
     "port": (8753, "port on 127.0.0.1; 0 for any free one"),
-    "seed": (1, "seed of the rows and of the faults' dice"),
-    "chats": (200, "MedChat's SMS chats"),
-    "messages-per-chat": (5, "mean number of messages in a chat"),
-    "swell-messages": (600, "Swell's messages"),
-    "days": (400, "length of the history in days, up to now"),
-    "locations": (4, "Swell's locations"),
-    "latency-ms": (0, "wait before each answer"),
-    "jitter-ms": (0, "largest random wait on top of it"),
+    "seed": (1, "seed of rows and random faults"),
+    "chats": (200, "number of MedChat SMS chats"),
+    "messages-per-chat": (5, "mean number of messages per chat"),
+    "swell-messages": (600, "number of Swell messages"),
+    "days": (400, "days of history, up to now"),
+    "locations": (4, "number of Swell locations"),
+    "campaigns": (0, "number of Swell campaigns (messages with the same created_at)"),
+    "campaign-size": (200, "messages per campaign"),
+    "latency-ms": (0, "delay before each response"),
+    "jitter-ms": (0, "maximum random delay on top of it"),
 }
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the command-line parser."""
     options = argparse.ArgumentParser(
         prog="medchat-swell-sandbox",
-        description="Serve MedChat's and Swell's message APIs on 127.0.0.1.",
+        description="Simulate the MedChat and Swell message APIs on 127.0.0.1.",
     )
     for name, (default, text) in NUMBERS.items():
         options.add_argument(
@@ -45,17 +47,17 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="switch a quirk; may be repeated",
+        help="set a quirk; may be repeated",
     )
     options.add_argument(
         "--warm",
         action="store_true",
-        help="encode all rows before the start, for even speed in a benchmark",
+        help="encode all rows at startup, for consistent speed in benchmarks",
     )
     options.add_argument(
         "--print-config",
         action="store_true",
-        help="print a tap's settings as one line of JSON instead of the ready line",
+        help="print tap settings as one line of JSON instead of the ready line",
     )
     return options
 
@@ -84,6 +86,8 @@ def _sandbox(given: argparse.Namespace, quirks: Quirks) -> Sandbox:
         swell_messages=given.swell_messages,
         days=given.days,
         locations=given.locations,
+        campaigns=given.campaigns,
+        campaign_size=given.campaign_size,
     )
     return Sandbox(
         dataset,

@@ -1,4 +1,4 @@
-"""The vendors' clock, at the resolution that both show in their rows."""
+"""The vendors' clock, in milliseconds."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ UTC = timezone.utc
 
 
 def utc_now() -> datetime:
-    """Return the present instant in UTC, cut to milliseconds."""
+    """Return the current time in UTC, truncated to milliseconds."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 @lru_cache
 def zone(name: float | str) -> tzinfo:
-    """Turn an IANA name or an offset in hours into a zone."""
+    """Return the time zone for an IANA name or a UTC offset in hours."""
     if isinstance(name, str):
         return ZoneInfo(name)
     return timezone(timedelta(hours=name))
 
 
 def canonical(moment: datetime) -> str:
-    """Write an instant in the one form that ``truth()`` uses (UTC, six digits, Z)."""
+    """Format a time as ``truth()`` does (UTC, six digits, Z)."""
     utc = moment.astimezone(UTC).replace(tzinfo=None)
     return utc.isoformat(timespec="microseconds") + "Z"

@@ -1,4 +1,4 @@
-"""Who may read what."""
+"""Tokens and scopes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXECUTIONS_SCOPE = "read.text_bot_executions"
 
 @dataclass
 class Credentials:
-    """The tokens that the sandbox knows. Change them while it runs to revoke access."""
+    """The valid tokens. Change them at any time to revoke access."""
 
     medchat_org_id: str = "0b7c1d52-6f0e-4a39-9c55-2f1f4d1b8a10"
     medchat_access_token: str = "sandbox-medchat-token-Zm9vYmFy"  # noqa: S105

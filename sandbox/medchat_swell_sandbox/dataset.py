@@ -1,4 +1,4 @@
-"""The data that a sandbox serves: both vendors' tables, made from a seed."""
+"""The data of a sandbox: both vendors' tables, generated from a seed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import random
 from typing import TYPE_CHECKING
 
 from medchat_swell_sandbox import mutations, truth
-from medchat_swell_sandbox.chat_table import ChatTable
 from medchat_swell_sandbox.clock import utc_now
 from medchat_swell_sandbox.generate import History
-from medchat_swell_sandbox.swell_table import SwellTable
+from medchat_swell_sandbox.tables import Tables
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Dataset(ChatTable, SwellTable):
-    """Rows of both vendors; change them at any time, served or not."""
+class Dataset(Tables):
+    """The tables, with generated rows, random changes and the expected records."""
 
     @classmethod
     def generate(  # noqa: PLR0913 - one keyword per size
@@ -28,14 +27,17 @@ class Dataset(ChatTable, SwellTable):
         swell_messages: int = 600,
         days: float = 400,
         locations: int = 4,
+        campaigns: int = 0,
+        campaign_size: int = 200,
         now: datetime | None = None,
     ) -> Dataset:
-        """Make a history of ``days`` up to ``now`` (default: the present, in UTC).
+        """Generate ``days`` of history up to ``now`` (default: the current time, in UTC).
 
-        Equal arguments, ``now`` included, make equal rows. ``messages_per_chat`` is a
-        mean: some chats are empty, a few are very long.
+        Equal arguments, including ``now``, give equal rows. ``messages_per_chat`` is a
+        mean: some chats are empty, a few are very long. Each of the ``campaigns`` adds
+        ``campaign_size`` Swell messages with the same ``created``.
         """
-        # Reproducible rows, not secrets.
+        # Not used for secrets.
         rng = random.Random(seed)
         history = History(rng, now or utc_now(), days)
         dataset = cls()
@@ -44,21 +46,16 @@ class Dataset(ChatTable, SwellTable):
         contacts = history.contacts(max(1, swell_messages // 8), places)
         messages = history.swell_messages(swell_messages, contacts)
         dataset.load_swell(places, contacts, messages)
+        for _ in range(campaigns):
+            dataset.add_campaign(campaign_size, created=history.moment())
         return dataset
 
-    def oldest(self) -> datetime:
-        """Return when the oldest row was created (the present if there is none)."""
-        with self.lock:
-            moments = [row.created for row in self.chats_created(None, None)[:1]]
-            moments += [row.created for row in self.messages_created(None, None)[:1]]
-        return min(moments, default=utc_now())
-
     def truth(self) -> truth.Truth:
-        """Return the rows held now, per stream, in a form no quirk touches."""
+        """Return the current rows of each stream, unaffected by quirks."""
         with self.lock:
             return truth.rows_held(self)
 
     def mutate(self, rng: random.Random, kind: str | None = None) -> mutations.Change:
-        """Make one plausible change, of a random kind unless one is named."""
+        """Make one realistic change, of a random kind unless ``kind`` is given."""
         with self.lock:
             return mutations.mutate(self, rng, kind)

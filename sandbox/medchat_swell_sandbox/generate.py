@@ -1,4 +1,4 @@
-"""A made-up history of two busy clinics' texting, reproducible from a seed."""
+"""Generated history of two busy clinics, reproducible from a seed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LATE_CHANGE_SHARE = 0.3
 
 
 class History:
-    """Draws rows created within ``days`` before ``now``."""
+    """Generates rows created within ``days`` before ``now``."""
 
     def __init__(self, rng: random.Random, now: datetime, days: float) -> None:
         self._rng = rng
@@ -41,16 +41,16 @@ class History:
         self._channels = [self.guid() for _ in range(2)]
 
     def guid(self) -> str:
-        """Return a GUID in the vendor's dashed form."""
+        """Return a random GUID."""
         digits = f"{self._rng.getrandbits(128):032x}"
         parts = (digits[:8], digits[8:12], "4" + digits[13:16], digits[16:20])
         return "-".join((*parts, digits[20:]))
 
     def chats(self, count: int, messages_per_chat: int) -> list[Chat]:
-        """Return chats with bulk sends among them: several with one created time."""
+        """Return chats, including bulk sends: several with the same creation time."""
         moments: list[datetime] = []
         while len(moments) < count:
-            moment = self._moment()
+            moment = self.moment()
             bulk = BULK_SIZE if self._rng.random() < BULK_SHARE else 1
             moments += [moment] * min(bulk, count - len(moments))
         chats = [self._chat(moment) for moment in sorted(moments)]
@@ -70,12 +70,12 @@ class History:
         ]
 
     def contacts(self, count: int, places: list[Location]) -> list[Contact]:
-        """Return contacts: most in one location, some in several or in none."""
+        """Return contacts: most in one location, some in several or none."""
         return [self._contact(number + 1, places) for number in range(count)]
 
     def swell_messages(self, count: int, contacts: list[Contact]) -> list[SwellMessage]:
-        """Return messages whose ids ascend, with gaps, in order of creation."""
-        moments = sorted(self._moment() for _ in range(count))
+        """Return messages with ascending ids, with gaps, in order of creation."""
+        moments = sorted(self.moment() for _ in range(count))
         messages: list[SwellMessage] = []
         number = 0
         for moment in moments:
@@ -85,12 +85,13 @@ class History:
             messages.append(self._swell_message(number, contact, second))
         return messages
 
-    def _moment(self) -> datetime:
+    def moment(self) -> datetime:
+        """Return a random time in the history."""
         back = int(self._rng.random() * self._span_ms)
         return self._now - timedelta(milliseconds=back)
 
     def _between(self, start: datetime) -> datetime:
-        # Most follow soon, some after months or years (M7).
+        # Most messages follow soon, some after months or years (M7).
         span = (self._now - start) // timedelta(milliseconds=1)
         return start + timedelta(milliseconds=int(self._rng.random() ** 4 * span))
 

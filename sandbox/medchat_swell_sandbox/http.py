@@ -1,7 +1,8 @@
-"""Requests and answers, between ASGI and the vendors' code."""
+"""HTTP requests and responses, between ASGI and the vendor code."""
 
 from __future__ import annotations
 
+import email.utils
 import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -10,7 +11,8 @@ from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
-from medchat_swell_sandbox.wire import ClientGone
+from medchat_swell_sandbox.clock import utc_now
+from medchat_swell_sandbox.wire import ClientDisconnected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +31,7 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True)
 class Request:
-    """One request; ``headers`` have lower-case names, ``query`` is as it was sent."""
+    """An HTTP request. Header names are lowercase; ``query`` is the raw string."""
 
     method: str
     path: str
@@ -39,61 +41,71 @@ class Request:
 
     @classmethod
     async def read(cls, scope: Scope, receive: Receive) -> Request:
-        """Take a request from the server, body included."""
+        """Read a request from the server, including its body."""
         return cls(
             scope["method"],
             scope["path"],
             scope["query_string"].decode("latin-1"),
             {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
-            # No vendor reads another method's body.
+            # Neither vendor reads the body of other methods.
             await _body(receive) if scope["method"] == "POST" else b"",
         )
 
     @property
     def origin(self) -> str:
-        """Scheme and host as the client knows them."""
+        """Scheme and host that the client used."""
         return f"http://{self.headers.get('host', '127.0.0.1')}"
 
 
+def http_date() -> str:
+    """The time by the vendors' clock, as the Date header has it."""
+    return email.utils.format_datetime(utc_now(), usegmt=True)
+
+
 @dataclass(slots=True)
-class Answer:
-    """A whole response."""
+class Response:
+    """An HTTP response."""
 
     status: int
     body: bytes = b""
     content_type: str | None = JSON
     headers: Headers = field(default=())
+    has_length: bool = True
+    """Whether to send Content-Length; otherwise the body is chunked."""
 
     @property
-    def lawful(self) -> bool:
-        """Tell whether an ASGI server takes the status and the headers."""
+    def is_valid(self) -> bool:
+        """Whether an ASGI server accepts the status and headers."""
         return self.status in STATUSES and all(
             HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value)
             for name, value in self.headers
         )
 
     async def start(self, send: Send, *framing: tuple[bytes, bytes]) -> None:
-        """Send the status line and headers, ``framing`` among them."""
+        """Send the status line and headers, including ``framing``."""
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in self.headers
         ]
         if self.content_type:
             headers.append((b"content-type", self.content_type.encode("latin-1")))
+        if not any(name == b"date" for name, _ in headers):
+            headers.append((b"date", http_date().encode("latin-1")))
         headers += framing
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
 
     async def send(self, send: Send) -> None:
-        """Send the whole response, with its true length."""
+        """Send the whole response."""
         if self.status == HTTPStatus.NO_CONTENT:
             await self.start(send)
             await send({"type": "http.response.body"})
-        else:
-            await self.start(send, (b"content-length", b"%d" % len(self.body)))
-            await send({"type": "http.response.body", "body": self.body})
+            return
+        length = (b"content-length", b"%d" % len(self.body))
+        await self.start(send, *((length,) if self.has_length else ()))
+        await send({"type": "http.response.body", "body": self.body})
 
     def head(self, *framing: tuple[str, str]) -> bytes:
-        """Return the status line and headers as bytes, ``framing`` among them."""
+        """Return the status line and headers as bytes, including ``framing``."""
         reason = REASONS.get(self.status, "Unknown")
         lines = [f"HTTP/1.1 {self.status} {reason}"]
         if self.content_type:
@@ -102,19 +114,19 @@ class Answer:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def encode(self) -> bytes:
-        """Return the response's bytes, with its true length."""
+        """Return the response as bytes, with the correct Content-Length."""
         if self.status == HTTPStatus.NO_CONTENT:
             return self.head()
         return self.head(("Content-Length", str(len(self.body)))) + self.body
 
 
-def json_answer(status: int, document: object, *headers: tuple[str, str]) -> Answer:
-    """Answer with a JSON document."""
-    return Answer(status, msgspec.json.encode(document), JSON, headers)
+def json_response(status: int, document: object, *headers: tuple[str, str]) -> Response:
+    """Return a JSON response."""
+    return Response(status, msgspec.json.encode(document), JSON, headers)
 
 
 def parameters(query: str, *, plus_is_space: bool) -> list[tuple[str, str]]:
-    """Decode a query string into names and values, repeats kept."""
+    """Decode a query string into names and values, keeping duplicates."""
     decode = unquote_plus if plus_is_space else unquote
     return [
         (decode(name), decode(value))
@@ -127,7 +139,7 @@ async def _body(receive: Receive) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone
+            raise ClientDisconnected
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return body

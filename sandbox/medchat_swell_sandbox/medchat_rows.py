@@ -1,4 +1,4 @@
-"""MedChat's chats as JSON, in every casing and date form that the quirks ask for."""
+"""MedChat's chats as JSON, in the casing and date format of the quirks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Rename = Callable[[Row], Row]
 
 @dataclass(frozen=True)
 class RowForm:
-    """All that decides a chat's bytes, besides the chat."""
+    """Everything that determines a chat's JSON, besides the chat."""
 
     quirks: Quirks
     expand: tuple[str, ...]
@@ -38,7 +38,7 @@ class RowForm:
 
 
 def row_form(quirks: Quirks, expand: tuple[str, ...], number: int, chats_url: str) -> RowForm:
-    """Settle the form of the rows in the answer to request ``number``."""
+    """Return the form of the rows in the response to request ``number``."""
     casing = quirks.medchat_casing
     if expand and quirks.medchat_casing_with_expand is not None:
         casing = quirks.medchat_casing_with_expand
@@ -48,7 +48,7 @@ def row_form(quirks: Quirks, expand: tuple[str, ...], number: int, chats_url: st
 
 
 class RowEncoder:
-    """Encodes chats in one form and keeps the bytes until the chat changes."""
+    """Encodes chats in one form and caches the bytes until the chat changes."""
 
     def __init__(self, form: RowForm) -> None:
         self._quirks = form.quirks
@@ -66,10 +66,9 @@ class RowEncoder:
             self._encoded[chat.id] = kept
         return kept[1]
 
-    def encode_messages(self, chat: Chat, skip: int) -> bytes:
-        """Return what follows of a cut collection of messages (M15)."""
-        rows = [self._message(chat, row) for row in chat.messages[skip:]]
-        return msgspec.json.encode(rows)
+    def encode_rest(self, chat: Chat, name: str, skip: int) -> bytes:
+        """Return the rest of a truncated collection (M15)."""
+        return msgspec.json.encode(self._children(chat, name)[skip:])
 
     def _chat(self, chat: Chat) -> Row:
         quirks = self._quirks
@@ -170,7 +169,7 @@ class RowEncoder:
 
 
 def format_moment(moment: datetime, quirks: Quirks) -> str:
-    """Write an instant as the vendor does (M10); further digits are cut off."""
+    """Format a time like the vendor (M10), truncating further digits."""
     zone = quirks.medchat_date_zone
     if zone == "+05:00":
         moment += timedelta(hours=5)
@@ -186,7 +185,7 @@ def _fraction(moment: datetime, quirks: Quirks) -> str:
 
 
 def renamer(casing: Casing) -> Rename:
-    """Return the function that puts a row's camelCase keys into a casing."""
+    """Return a function that converts a row's camelCase keys to a casing."""
     match casing:
         case "pascal":
             return lambda row: {_pascal(key): value for key, value in row.items()}

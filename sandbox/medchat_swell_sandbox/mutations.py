@@ -1,4 +1,4 @@
-"""Plausible changes at the vendors, drawn at random."""
+"""Random, realistic changes to the vendors' data."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from medchat_swell_sandbox.dataset import Dataset
+    from medchat_swell_sandbox.tables import Tables
+
 
 Change = dict[str, str]
 
 
-def mutate(dataset: Dataset, rng: random.Random, kind: str | None = None) -> Change:
-    """Make one change and say what it was: its kind and the ids it touched.
+def mutate(tables: Tables, rng: random.Random, kind: str | None = None) -> Change:
+    """Make one change and return its kind and the ids of the affected rows.
 
-    A kind that has no row to work on adds the row instead. Raises ``KeyError`` for a
-    kind that does not exist.
+    Adds a row first if there is none to change. Raises ``KeyError`` for an unknown kind.
     """
     chosen = kind or rng.choice(list(KINDS))
-    return {"kind": chosen, **KINDS[chosen](dataset, rng)}
+    return {"kind": chosen, **KINDS[chosen](tables, rng)}
 
 
 def _guid(rng: random.Random) -> str:
@@ -40,19 +40,19 @@ def _past(rng: random.Random, oldest: datetime) -> datetime:
     return now - timedelta(seconds=rng.randrange(seconds + 1))
 
 
-def _new_chat(dataset: Dataset, rng: random.Random, created: datetime) -> Change:
-    chat = dataset.add_chat(
+def _new_chat(tables: Tables, rng: random.Random, created: datetime) -> Change:
+    chat = tables.add_chat(
         id=_guid(rng),
         created=created,
         name=rng.choice(wording.NAMES),
         status=rng.choice(wording.CHAT_STATUSES),
         user_phone=f"{rng.randrange(2_000_000_000, 9_999_999_999)}",
     )
-    return {"chat_id": chat.id} | _new_message(dataset, rng, chat.id)
+    return {"chat_id": chat.id} | _new_message(tables, rng, chat.id)
 
 
-def _new_message(dataset: Dataset, rng: random.Random, chat_id: str) -> Change:
-    message = dataset.add_message(
+def _new_message(tables: Tables, rng: random.Random, chat_id: str) -> Change:
+    message = tables.add_message(
         chat_id,
         id=_guid(rng),
         text=rng.choice(wording.TEXTS),
@@ -61,78 +61,78 @@ def _new_message(dataset: Dataset, rng: random.Random, chat_id: str) -> Change:
     return {"chat_id": chat_id, "message_id": message.id}
 
 
-def _some_chat(dataset: Dataset, rng: random.Random) -> str:
-    if not dataset.chats:
-        _new_chat(dataset, rng, utc_now())
-    return rng.choice(dataset.chats_created(None, None)).id
+def _some_chat(tables: Tables, rng: random.Random) -> str:
+    if not tables.chats:
+        _new_chat(tables, rng, utc_now())
+    return rng.choice(tables.chats_created(None, None)).id
 
 
-def _some_message(dataset: Dataset, rng: random.Random) -> tuple[str, str]:
-    chat = dataset.chats[_some_chat(dataset, rng)]
+def _some_message(tables: Tables, rng: random.Random) -> tuple[str, str]:
+    chat = tables.chats[_some_chat(tables, rng)]
     if not chat.messages:
-        _new_message(dataset, rng, chat.id)
+        _new_message(tables, rng, chat.id)
     return chat.id, rng.choice(chat.messages).id
 
 
-def _some_swell_message(dataset: Dataset, rng: random.Random) -> int:
-    if not dataset.swell_messages:
-        dataset.add_swell_message()
-    return rng.choice(dataset.messages_created(None, None)).id
+def _some_swell_message(tables: Tables, rng: random.Random) -> int:
+    if not tables.swell_messages:
+        tables.add_swell_message()
+    return rng.choice(tables.messages_created(None, None)).id
 
 
-def add_chat(dataset: Dataset, rng: random.Random) -> Change:
-    """Start a chat now."""
-    return _new_chat(dataset, rng, utc_now())
+def add_chat(tables: Tables, rng: random.Random) -> Change:
+    """Add a chat created now, with a message."""
+    return _new_chat(tables, rng, utc_now())
 
 
-def add_backdated_chat(dataset: Dataset, rng: random.Random) -> Change:
-    """Let a chat turn up whose CreatedDateTime lies anywhere in the past."""
-    return _new_chat(dataset, rng, _past(rng, dataset.oldest()))
+def add_backdated_chat(tables: Tables, rng: random.Random) -> Change:
+    """Add a chat with a CreatedDateTime anywhere in the past."""
+    return _new_chat(tables, rng, _past(rng, tables.oldest()))
 
 
-def add_message(dataset: Dataset, rng: random.Random) -> Change:
-    """Text now on a chat of any age (M7)."""
-    return _new_message(dataset, rng, _some_chat(dataset, rng))
+def add_message(tables: Tables, rng: random.Random) -> Change:
+    """Add a message to any chat, however old (M7)."""
+    return _new_message(tables, rng, _some_chat(tables, rng))
 
 
-def change_chat(dataset: Dataset, rng: random.Random) -> Change:
+def change_chat(tables: Tables, rng: random.Random) -> Change:
     """Change a chat's status or name (M8)."""
-    chat_id = _some_chat(dataset, rng)
+    chat_id = _some_chat(tables, rng)
     if rng.random() < 0.5:  # noqa: PLR2004
-        dataset.change_chat(chat_id, status=rng.choice(wording.CHAT_STATUSES))
+        tables.change_chat(chat_id, status=rng.choice(wording.CHAT_STATUSES))
     else:
-        dataset.change_chat(chat_id, name=rng.choice(wording.NAMES))
+        tables.change_chat(chat_id, name=rng.choice(wording.NAMES))
     return {"chat_id": chat_id}
 
 
-def change_message(dataset: Dataset, rng: random.Random) -> Change:
+def change_message(tables: Tables, rng: random.Random) -> Change:
     """Change a message's delivery status."""
-    chat_id, message_id = _some_message(dataset, rng)
+    chat_id, message_id = _some_message(tables, rng)
     status = rng.choice(wording.SENT_STATUSES)
-    dataset.change_message(chat_id, message_id, status=status)
+    tables.change_message(chat_id, message_id, status=status)
     return {"chat_id": chat_id, "message_id": message_id}
 
 
-def delete_chat(dataset: Dataset, rng: random.Random) -> Change:
+def delete_chat(tables: Tables, rng: random.Random) -> Change:
     """Delete a chat."""
-    chat_id = _some_chat(dataset, rng)
-    dataset.delete_chat(chat_id)
+    chat_id = _some_chat(tables, rng)
+    tables.delete_chat(chat_id)
     return {"chat_id": chat_id}
 
 
-def delete_message(dataset: Dataset, rng: random.Random) -> Change:
+def delete_message(tables: Tables, rng: random.Random) -> Change:
     """Delete one message of a chat."""
-    chat_id, message_id = _some_message(dataset, rng)
-    dataset.delete_message(chat_id, message_id)
+    chat_id, message_id = _some_message(tables, rng)
+    tables.delete_message(chat_id, message_id)
     return {"chat_id": chat_id, "message_id": message_id}
 
 
 def add_swell_message(
-    dataset: Dataset, rng: random.Random, created: datetime | None = None
+    tables: Tables, rng: random.Random, created: datetime | None = None
 ) -> Change:
-    """Text now from a contact drawn at random."""
-    contacts = list(dataset.contacts)
-    message = dataset.add_swell_message(
+    """Add a message of a random contact."""
+    contacts = list(tables.contacts)
+    message = tables.add_swell_message(
         rng.choice(contacts) if contacts else None,
         created=created,
         text=rng.choice(wording.TEXTS),
@@ -141,46 +141,46 @@ def add_swell_message(
     return {"swell_message_id": str(message.id)}
 
 
-def add_backdated_swell_message(dataset: Dataset, rng: random.Random) -> Change:
-    """Let a message turn up that was created in the past (an import)."""
-    created = _past(rng, dataset.oldest()).replace(microsecond=0)
-    return add_swell_message(dataset, rng, created)
+def add_backdated_swell_message(tables: Tables, rng: random.Random) -> Change:
+    """Add a message created in the past (an import)."""
+    created = _past(rng, tables.oldest()).replace(microsecond=0)
+    return add_swell_message(tables, rng, created)
 
 
-def change_swell_message(dataset: Dataset, rng: random.Random) -> Change:
-    """Change a message's read mark, status or text (W12)."""
-    message_id = _some_swell_message(dataset, rng)
+def change_swell_message(tables: Tables, rng: random.Random) -> Change:
+    """Change a message's read flag, status or text (W12)."""
+    message_id = _some_swell_message(tables, rng)
     match rng.randrange(3):
         case 0:
-            read = not dataset.swell_messages[message_id].read
-            dataset.change_swell_message(message_id, read=read)
+            read = not tables.swell_messages[message_id].read
+            tables.change_swell_message(message_id, read=read)
         case 1:
             status = rng.choice(wording.SWELL_STATUSES)
-            dataset.change_swell_message(message_id, status=status)
+            tables.change_swell_message(message_id, status=status)
         case _:
-            dataset.change_swell_message(message_id, text=rng.choice(wording.TEXTS))
+            tables.change_swell_message(message_id, text=rng.choice(wording.TEXTS))
     return {"swell_message_id": str(message_id)}
 
 
-def delete_swell_message(dataset: Dataset, rng: random.Random) -> Change:
+def delete_swell_message(tables: Tables, rng: random.Random) -> Change:
     """Delete one message."""
-    message_id = _some_swell_message(dataset, rng)
-    dataset.delete_swell_message(message_id)
+    message_id = _some_swell_message(tables, rng)
+    tables.delete_swell_message(message_id)
     return {"swell_message_id": str(message_id)}
 
 
-def move_contact(dataset: Dataset, rng: random.Random) -> Change:
-    """Put a contact into other locations (W13)."""
-    if not dataset.contacts:
-        dataset.add_contact()
-    contact_id = rng.choice(list(dataset.contacts))
-    places = list(dataset.locations)
+def move_contact(tables: Tables, rng: random.Random) -> Change:
+    """Move a contact to other locations (W13)."""
+    if not tables.contacts:
+        tables.add_contact()
+    contact_id = rng.choice(list(tables.contacts))
+    places = list(tables.locations)
     chosen = rng.sample(places, rng.randrange(min(3, len(places)) + 1))
-    dataset.move_contact(contact_id, tuple(chosen))
+    tables.move_contact(contact_id, tuple(chosen))
     return {"contact_id": str(contact_id)}
 
 
-KINDS: dict[str, Callable[[Dataset, random.Random], Change]] = {
+KINDS: dict[str, Callable[[Tables, random.Random], Change]] = {
     change.__name__: change
     for change in (
         add_chat,

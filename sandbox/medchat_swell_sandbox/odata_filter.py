@@ -1,8 +1,8 @@
-"""The part of OData's ``$filter`` language that MedChat's page lists.
+"""The part of OData's ``$filter`` language that MedChat documents.
 
-gt ge lt le eq ne, and, or, parentheses, startswith, endswith. Property names in any
-case unless told otherwise. Date-times are bare and carry a zone; text is in single
-quotes, with a quote doubled. Anything else is refused, as an OData parser refuses it.
+gt ge lt le eq ne, and, or, parentheses, startswith, endswith. Property names are case
+insensitive by default. Date-times are unquoted and have a zone; strings are in single
+quotes, with quotes doubled. Anything else raises ``QueryError``.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ CONSTANTS = {"true": True, "false": False, "null": None}
 
 
 class QueryError(Exception):
-    """A query that the vendor refuses; the text is meant for the client."""
+    """An invalid query; the message is for the client."""
 
 
 @dataclass(frozen=True)
 class Property:
-    """A property that queries may name: its Pascal name, its type, its value."""
+    """A property available in queries: PascalCase name, type and getter."""
 
     name: str
     kind: type
@@ -76,7 +76,7 @@ PROPERTIES = {
 
 
 def find_property(name: str, *, case_sensitive: bool) -> Property:
-    """Look a property up by the name that a query uses (M13)."""
+    """Return a property by its name in a query (M13)."""
     known = PROPERTIES.get(name.lower())
     if known is None or (case_sensitive and known.name != name):
         message = f"Could not find a property named '{name}' on type 'SmsChat'."
@@ -86,9 +86,9 @@ def find_property(name: str, *, case_sensitive: bool) -> Property:
 
 @dataclass(frozen=True)
 class Filter:
-    """A compiled ``$filter``: a half-open range of CreatedDateTime, and the whole test.
+    """A compiled ``$filter``: a half-open range of CreatedDateTime and a predicate.
 
-    The range only narrows what is looked at; ``matches`` decides.
+    The range only limits which rows are tested by ``matches``.
     """
 
     matches: Predicate
@@ -97,7 +97,7 @@ class Filter:
 
 
 def parse_filter(text: str, *, case_sensitive: bool = False, max_nodes: int = 100) -> Filter:
-    """Compile a ``$filter``; raises ``QueryError`` with the vendor's words."""
+    """Compile a ``$filter``; raises ``QueryError`` with the vendor's message."""
     return _Parser(text, case_sensitive=case_sensitive, max_nodes=max_nodes).parse()
 
 

@@ -1,4 +1,4 @@
-"""MedChat's query options, read from the raw query string."""
+"""MedChat's query options, parsed from the raw query string."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Query:
 
 
 def parse_query(query: str, quirks: Quirks) -> Query:
-    """Read the options, refusing what MedChat's page does not list."""
+    """Parse the options; raises ``QueryError`` for anything MedChat does not document."""
     options = _options(query, quirks)
     orderby = options.get("$orderby", "")
     return Query(
@@ -102,7 +102,7 @@ def _count(name: str, text: str | None, limit: int | None) -> int | None:
         raise QueryError(message)
     number = int(text)
     if limit is not None and number > limit:
-        # The words of ASP.NET's OData library, from which clients read the limit.
+        # The message of ASP.NET's OData library; clients parse the limit from it.
         message = (
             f"The query specified in the URI is not valid. The limit of '{limit}' for "
             f"Top query has been exceeded. The value from the incoming request is "

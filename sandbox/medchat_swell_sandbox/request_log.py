@@ -1,4 +1,4 @@
-"""What was asked of the sandbox, and how much of it at once."""
+"""A log of requests, and the maximum number of concurrent requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request. Times are ``time.monotonic()`` seconds; no secret is kept."""
+    """A request. Times are ``time.monotonic()`` seconds; contains no secrets."""
 
     number: int
     vendor: str
@@ -19,13 +19,13 @@ class RequestRecord:
     query: dict[str, str]
     started: float
     status: int | None = None
-    """Status of the answer; None while under way and if the client saw none."""
+    """Status of the response; None if none has been sent."""
     ended: float | None = None
     fault: str | None = None
 
 
 class RequestLog:
-    """Requests in order of arrival, and the most that were open at once."""
+    """Requests in order of arrival, and the maximum number of concurrent ones."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ class RequestLog:
         self._number = 0
 
     def begin(self, vendor: str, method: str, path: str, query: dict[str, str]) -> RequestRecord:
-        """Note a request; its number counts on over resets of the log."""
+        """Add a request. Numbers continue after a reset of the log."""
         with self._lock:
             self._number += 1
             started = time.monotonic()
@@ -46,23 +46,23 @@ class RequestLog:
         return record
 
     def end(self, record: RequestRecord) -> None:
-        """Note that a request is done with."""
+        """Mark a request as completed."""
         with self._lock:
             record.ended = time.monotonic()
             self._open[record.vendor] -= 1
 
     def records(self) -> list[RequestRecord]:
-        """Return what was asked since the last reset."""
+        """Return the requests since the last reset."""
         with self._lock:
             return list(self._records)
 
     def peak(self) -> dict[str, int]:
-        """Return the most requests open at once since the last reset, per vendor."""
+        """Return the maximum concurrent requests since the last reset, per vendor."""
         with self._lock:
             return {vendor: self._peak[vendor] for vendor in ("medchat", "swell")}
 
     def reset(self) -> None:
-        """Forget all that is done with."""
+        """Remove completed requests."""
         with self._lock:
             self._records = [row for row in self._records if row.ended is None]
             self._peak = Counter(self._open)

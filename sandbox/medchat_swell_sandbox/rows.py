@@ -1,4 +1,4 @@
-"""The rows that the two vendors hold. Every datetime is aware and in UTC."""
+"""Row types of both vendors. All datetimes are timezone-aware and in UTC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class ChatMessage:
-    """One text of a MedChat SMS chat."""
+    """A message in a MedChat SMS chat."""
 
     id: str
     created: datetime
@@ -25,7 +25,7 @@ class ChatMessage:
 
 @dataclass(slots=True, eq=False)
 class Membership:
-    """A MedChat user who takes part in an SMS chat."""
+    """A MedChat user in an SMS chat."""
 
     id: str
     user_id: str
@@ -35,7 +35,7 @@ class Membership:
 
 @dataclass(slots=True, eq=False)
 class TextBotExecution:
-    """A text bot started under an SMS chat."""
+    """A text bot started in an SMS chat."""
 
     id: str
     text_bot_id: str
@@ -45,7 +45,7 @@ class TextBotExecution:
 
 @dataclass(slots=True, eq=False)
 class Chat:
-    """A MedChat SMS chat: one thread per pair of phone numbers, open for years."""
+    """A MedChat SMS chat: one per pair of phone numbers, open for years."""
 
     id: str
     created: datetime
@@ -58,14 +58,13 @@ class Chat:
     messages: list[ChatMessage] = field(default_factory=list)
     memberships: list[Membership] = field(default_factory=list)
     executions: list[TextBotExecution] = field(default_factory=list)
-    # Grows with every change of the chat or of a row under it: encoded rows of an
-    # older version are stale.
+    # Increases with every change of the chat or its nested rows, to invalidate caches.
     version: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class Location:
-    """A Swell location; a team has several."""
+    """A Swell location; a team may have several."""
 
     id: int
     name: str
@@ -74,7 +73,7 @@ class Location:
 
 @dataclass(slots=True, eq=False)
 class Contact:
-    """A Swell contact: in one location, in several, or in none."""
+    """A Swell contact, in any number of locations."""
 
     id: int
     name: str
@@ -89,7 +88,7 @@ class Contact:
 
 @dataclass(slots=True, eq=False)
 class SwellMessage:
-    """A Swell message. ``updated`` is never shown by the vendor."""
+    """A Swell message. The vendor does not expose ``updated``."""
 
     id: int
     contact: Contact

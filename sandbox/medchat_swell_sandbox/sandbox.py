@@ -1,4 +1,4 @@
-"""The running sandbox: a dataset, its quirks and faults, and an ASGI application."""
+"""The running sandbox: an ASGI application with a dataset, quirks and faults."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
+from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route, Router
 
 from medchat_swell_sandbox import medchat, swell
 from medchat_swell_sandbox.admin import PREFIX, Admin
 from medchat_swell_sandbox.credentials import Credentials
 from medchat_swell_sandbox.dataset import Dataset
-from medchat_swell_sandbox.fault_answers import changed, play
+from medchat_swell_sandbox.fault_responses import changed, play
 from medchat_swell_sandbox.faults import FaultQueue
-from medchat_swell_sandbox.http import HTML, Answer, Request, json_answer, parameters
+from medchat_swell_sandbox.http import Request, Response, json_response, parameters
 from medchat_swell_sandbox.laravel import LOGIN_PAGE
 from medchat_swell_sandbox.quirks import Quirks
 from medchat_swell_sandbox.request_log import RequestLog, RequestRecord
 from medchat_swell_sandbox.server import HttpServer
-from medchat_swell_sandbox.wire import ClientGone, wire_of
+from medchat_swell_sandbox.wire import ClientDisconnected, wire_of
 
 if TYPE_CHECKING:
     from starlette import requests
@@ -37,13 +37,12 @@ OnRequest = Callable[[int, str, str, dict[str, str]], None]
 
 
 class Sandbox:
-    """Serves a dataset on 127.0.0.1 while used as a context manager.
+    """Serves a dataset on 127.0.0.1 while open as a context manager.
 
-    ``quirks``, ``on_request``, ``latency_ms`` and ``jitter_ms`` may be set any time.
-    ``on_request(n, vendor, path, query)`` is called in the server's thread before the
-    n-th request is answered, and nothing else is served until it returns: what it
-    changes in the dataset shows in that very answer. ``query`` is decoded and holds no
-    token.
+    ``quirks``, ``on_request``, ``latency_ms`` and ``jitter_ms`` may change at any time.
+    ``on_request(n, vendor, path, query)`` is called in the server thread before the
+    n-th request is handled and blocks the server, so its changes to the dataset appear in
+    that response. ``query`` is decoded and does not contain the token.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword per setting
@@ -64,32 +63,32 @@ class Sandbox:
         self.jitter_ms = jitter_ms
         self.on_request: OnRequest | None = None
         self._log = RequestLog()
-        self._dice = random.Random(seed)
-        # All paths but a few are a vendor's, so that is the way with the fewest steps.
+        self._rng = random.Random(seed)
+        # Vendor paths are the default route because they are the fastest that way.
         routes = [Mount(PREFIX, Admin(self).app), Route("/login", _login)]
         router = Router(routes, default=self._serve, redirect_slashes=False)
         self._server = HttpServer(router, port)
         self.reload(Dataset.generate() if dataset is None else dataset)
 
     def __enter__(self) -> Self:
-        """Start to serve."""
+        """Start the server."""
         self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop at once, dropping what is under way."""
+        """Stop immediately and drop open requests."""
         self._server.stop()
 
     def run(self, ready: Callable[[], object]) -> None:
-        """Serve in the main thread until SIGTERM or Ctrl-C, whose handlers are then called.
+        """Serve in the main thread until SIGTERM or Ctrl-C, then call their handlers.
 
-        ``ready`` is called once, when connections are accepted.
+        ``ready`` is called once the server accepts connections.
         """
         self._server.run(ready)
 
     def reload(self, dataset: Dataset) -> None:
-        """Serve other data from now on; throttles start afresh, the log stays."""
-        # One assignment each: the server's thread sees the old pair or the new.
+        """Serve other data; resets the throttles and keeps the request log."""
+        # Assigned at once, so the server thread never sees APIs of two datasets.
         apis = (
             medchat.MedChatApi(dataset, self.credentials),
             swell.SwellApi(dataset, self.credentials),
@@ -98,7 +97,7 @@ class Sandbox:
         self._apis = apis
 
     def warm(self) -> None:
-        """Encode every row beforehand: first pages become as fast as later ones."""
+        """Encode all rows in advance, so that first requests are as fast as later ones."""
         for api in self._apis:
             api.warm(self.quirks)
 
@@ -109,49 +108,49 @@ class Sandbox:
 
     @property
     def medchat_api_url(self) -> str:
-        """Base address of MedChat's API."""
+        """Base URL of the MedChat API."""
         return self.origin + medchat.BASE
 
     @property
     def swell_api_url(self) -> str:
-        """Base address of Swell's API."""
+        """Base URL of the Swell API."""
         return self.origin + swell.BASE
 
     @property
     def medchat_org_id(self) -> str:
-        """The one organization that exists."""
+        """The valid organization id."""
         return self.credentials.medchat_org_id
 
     @property
     def medchat_access_token(self) -> str:
-        """The one token that MedChat knows."""
+        """The valid MedChat token."""
         return self.credentials.medchat_access_token
 
     @property
     def swell_api_token(self) -> str:
-        """The one token that Swell knows."""
+        """The valid Swell token."""
         return self.credentials.swell_api_token
 
     @property
     def requests(self) -> list[RequestRecord]:
-        """Vendor requests since the last ``reset_log()``, in order of arrival."""
+        """Vendor requests since the last ``reset_log()``, in order."""
         return self._log.records()
 
     @property
     def peak_concurrency(self) -> dict[str, int]:
-        """Most requests open at once since the last ``reset_log()``, per vendor."""
+        """Maximum concurrent requests since the last ``reset_log()``, per vendor."""
         return self._log.peak()
 
     def reset_log(self) -> None:
-        """Forget the requests so far."""
+        """Clear the request log."""
         self._log.reset()
 
     def truth(self) -> Truth:
-        """Return the rows held now; see ``Dataset.truth``."""
+        """Return the current rows of each stream; see ``Dataset.truth``."""
         return self.dataset.truth()
 
     def tap_config(self, **overrides: object) -> dict[str, object]:
-        """Return settings for a tap, from just before the oldest row on."""
+        """Return tap settings, with a start date just before the oldest row."""
         start = (self.dataset.oldest() - timedelta(seconds=1)).replace(microsecond=0)
         return {
             "medchat_org_id": self.medchat_org_id,
@@ -164,22 +163,22 @@ class Sandbox:
         }
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request to a vendor, as an ASGI application."""
+        """Handle a vendor request (ASGI application)."""
         wire = wire_of(scope)
-        with suppress(ClientGone):
+        with suppress(ClientDisconnected):
             request = await Request.read(scope, receive)
-            answer = await self._answer_logged(request, send, wire)
-            if answer is not None:
-                await answer.send(send)
+            response = await self._respond_logged(request, send, wire)
+            if response is not None:
+                await response.send(send)
         if wire.closing:
             await wire.ended()
 
-    async def _answer_logged(self, request: Request, send: Send, wire: Wire) -> Answer | None:
+    async def _respond_logged(self, request: Request, send: Send, wire: Wire) -> Response | None:
         vendor = "swell" if request.path.startswith(swell.BASE) else "medchat"
         query = dict(parameters(request.query, plus_is_space=True))
         query.pop("token", None)
         record = self._log.begin(vendor, request.method, request.path, query)
-        # What a client has seen the end of is complete in the log.
+        # The log entry must be complete before the client sees the end of the response.
         try:
             return await self._prepare(request, record, send, wire)
         finally:
@@ -187,40 +186,45 @@ class Sandbox:
 
     async def _prepare(
         self, request: Request, record: RequestRecord, send: Send, wire: Wire
-    ) -> Answer | None:
-        """Return the answer to send; None if a fault has sent it in its own way."""
-        answer = self._answer(request, record)
-        delay = self.latency_ms + self._dice.random() * self.jitter_ms
+    ) -> Response | None:
+        """Return the response to send; None if a fault has already sent it."""
+        response = self._respond(request, record)
+        delay = self.latency_ms + self._rng.random() * self.jitter_ms
         if delay:
             await wire.pause(delay / 1000)
-        fault = self.faults.draw(record.vendor, record.path)
+        fault = self.faults.draw(record.vendor, record.path, _page(record.query))
         if fault is None:
-            record.status = answer.status
-            return answer
+            record.status = response.status
+            return response
         record.fault = fault.kind
-        other = changed(fault, answer, request)
+        other = changed(fault, response, request)
         if other is None:
-            record.status = None if fault.kind == "reset" else answer.status
-            await play(fault, answer, send, wire)
+            record.status = None if fault.kind == "reset" else response.status
+            await play(fault, response, send, wire)
             return None
         record.status = other.status
-        if other.lawful:
+        if other.is_valid:
             return other
         wire.write(other.encode())
         wire.close()
         return None
 
-    def _answer(self, request: Request, record: RequestRecord) -> Answer:
+    def _respond(self, request: Request, record: RequestRecord) -> Response:
         try:
             if self.on_request is not None:
                 query = dict(record.query)
                 self.on_request(record.number, record.vendor, record.path, query)
             api = self._apis[record.vendor == "swell"]
-            return api.answer(request, self.quirks, record.number)
-        except Exception as error:  # noqa: BLE001 - a broken hook must not hang a client
+            return api.respond(request, self.quirks, record.number)
+        except Exception as error:  # noqa: BLE001 - a failing hook must not hang the client
             status = HTTPStatus.INTERNAL_SERVER_ERROR
-            return json_answer(status, {"message": f"sandbox: {error!r}"})
+            return json_response(status, {"message": f"sandbox: {error!r}"})
 
 
-async def _login(_request: requests.Request) -> Response:
-    return Response(LOGIN_PAGE, media_type=HTML)
+def _page(query: dict[str, str]) -> int:
+    text = query.get("page", "1")
+    return int(text) if text.isascii() and text.isdigit() else 1
+
+
+async def _login(_request: requests.Request) -> HTMLResponse:
+    return HTMLResponse(LOGIN_PAGE)

@@ -1,4 +1,4 @@
-"""uvicorn on 127.0.0.1: in a thread for Python, in the foreground for the command."""
+"""uvicorn on 127.0.0.1, in a thread (Python) or in the foreground (command)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BACKLOG = 1024
-# Clients keep idle connections for as long as they please; a test may pause for minutes.
+# A test may pause for minutes; idle connections must stay open.
 KEEP_ALIVE_SECONDS = 24 * 3600
 DATE_HEADER_SECONDS = 1
-LAST_TURNS_SECONDS = 1
+LAST_ITERATIONS_SECONDS = 1
 
 
 class PromptServer(uvicorn.Server):
-    """Ends at once, where uvicorn polls and then waits for its clients to finish."""
+    """A uvicorn server that stops immediately instead of waiting for its clients."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], object]) -> None:
         super().__init__(config)
@@ -35,20 +35,20 @@ class PromptServer(uvicorn.Server):
         self._wake: Callable[[], object] = lambda: None
 
     def end(self) -> None:
-        """Stop serving; may be called from any thread and from a signal's handler."""
+        """Stop serving; may be called from any thread or signal handler."""
         self.should_exit = True
         self._wake()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End on a signal (called by uvicorn)."""
+        """Stop on a signal (called by uvicorn)."""
         super().handle_exit(sig, frame)
         self._wake()
 
     async def main_loop(self) -> None:
-        """Serve until told to end (called by uvicorn)."""
+        """Serve until stopped (called by uvicorn)."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         self._wake = lambda: loop.call_soon_threadsafe(ended.set)
-        # A tick at 0 renews the Date header.
+        # A tick at 0 updates the Date header.
         await self.on_tick(0)
         self._ready()
         while not self.should_exit:
@@ -57,23 +57,23 @@ class PromptServer(uvicorn.Server):
             await self.on_tick(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drop every connection (called by uvicorn)."""
+        """Drop all connections (called by uvicorn)."""
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
-        # What has just been accepted becomes a connection in the next turn.
+        # Sockets just accepted become connections in the next loop iteration.
         await asyncio.sleep(0)
         for connection in list(self.server_state.connections):
             cast("WireProtocol", connection).wire.reset()
-        # One more turn, in which the transports close their sockets.
+        # One more iteration, in which the transports close their sockets.
         await asyncio.sleep(0)
         if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks, timeout=LAST_TURNS_SECONDS)
+            await asyncio.wait(self.server_state.tasks, timeout=LAST_ITERATIONS_SECONDS)
 
 
 class HttpServer:
-    """Serves an ASGI application; may be started again once it has ended."""
+    """Serves an ASGI application; may be restarted after it stops."""
 
     def __init__(self, app: ASGIApp, port: int = 0) -> None:
         self._app = app
@@ -81,7 +81,7 @@ class HttpServer:
         self.port = 0
 
     def start(self) -> Self:
-        """Bind and serve in a thread; connections are accepted when this returns."""
+        """Bind and serve in a thread; accepts connections once this returns."""
         ready = threading.Event()
         listener = self._listen()
         self._server = self._uvicorn(ready.set)
@@ -94,12 +94,12 @@ class HttpServer:
         return self
 
     def stop(self) -> None:
-        """Drop every connection and end the thread."""
+        """Drop all connections and stop the thread."""
         self._server.end()
         self._thread.join()
 
     def run(self, ready: Callable[[], object]) -> None:
-        """Serve in this, the main thread, until a signal; ``ready`` is called once."""
+        """Serve in the main thread until a signal; ``ready`` is called once."""
         listener = self._listen()
         self._uvicorn(ready).run([listener])
 
@@ -116,7 +116,8 @@ class HttpServer:
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             proxy_headers=False,
             server_header=False,
-            # The process that a sandbox runs in has a logging setup of its own.
+            date_header=False,  # `Response` sends it, by the vendors' clock
+            # The host process has its own logging setup.
             log_config=None,
             log_level="error",
             access_log=False,
@@ -124,7 +125,7 @@ class HttpServer:
         return PromptServer(config, ready)
 
     def _listen(self) -> socket.socket:
-        # asyncio turns Nagle's delay off only where the protocol is named; head and body
+        # asyncio disables Nagle's algorithm only if the protocol is set; headers and body
         # are two writes.
         listener = socket.socket(proto=socket.IPPROTO_TCP)
         try:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 import msgspec
 
 from medchat_swell_sandbox.clock import utc_now
-from medchat_swell_sandbox.http import Answer, Headers, Request, json_answer, parameters
+from medchat_swell_sandbox.http import Headers, Request, Response, json_response, parameters
 from medchat_swell_sandbox.laravel import (
-    Page,
+    blocked,
+    finished,
     invalid,
-    paginated,
     too_many_attempts,
     unauthenticated,
 )
-from medchat_swell_sandbox.swell_query import CountQuery, MessagesQuery, Validation
+from medchat_swell_sandbox.paginator import Page, paginated
+from medchat_swell_sandbox.swell_create import create_errors, id_list, sublines_shown
+from medchat_swell_sandbox.swell_order import ordered, page_of
+from medchat_swell_sandbox.swell_query import CountQuery, CrashError, MessagesQuery, Validation
 from medchat_swell_sandbox.swell_rows import SwellEncoder
 from medchat_swell_sandbox.throttle import Throttle
 
@@ -36,13 +37,12 @@ BASE = "/api/v1"
 LIST = f"{BASE}/messages"
 COUNT = f"{LIST}/count"
 ONE = re.compile(rf"{LIST}/(\d+)", re.ASCII)
-MAX_SUBLINES = 15
 KEPT_SELECTIONS = 256
 KEPT_FORMS = 16
 
 
 class SwellApi:
-    """Answers requests under ``/api/v1`` from a dataset."""
+    """Handles requests under ``/api/v1``."""
 
     def __init__(self, dataset: Dataset, credentials: Credentials) -> None:
         self._dataset = dataset
@@ -52,33 +52,49 @@ class SwellApi:
         self._generation = -1
         self.throttle = Throttle()
 
-    def answer(self, request: Request, quirks: Quirks, number: int) -> Answer:
-        """Answer the request; ``number`` counts the requests of the sandbox."""
+    def respond(self, request: Request, quirks: Quirks, number: int) -> Response:
+        """Return the response; ``number`` is the sandbox's request counter."""
+        return finished(blocked(request, quirks) or self._admitted(request, quirks, number), quirks)
+
+    def _admitted(self, request: Request, quirks: Quirks, number: int) -> Response:
         limit = quirks.swell_throttle_per_minute
         given = dict(parameters(request.query, plus_is_space=True))
         body = _body(request)
-        token = str(given.pop("token", "") or body.get("token", ""))
+        token = str(given.pop("token", "") or body.get("token", "") or _bearer(request, quirks))
         if not self.throttle.admit(token, limit, quirks):
             return too_many_attempts(self._refused_headers(token, quirks))
-        answer = misrouted(request) or self._refusal(request, token, quirks)
-        if answer is None:
+        response = misrouted(request) or self._refusal(request, token, quirks)
+        if response is None:
             with self._dataset.lock:
-                answer = self._routed(request, given, body, quirks, number)
+                response = self._routed_or_crashed(request, given, body, quirks, number)
         if limit is not None:
             left = self.throttle.remaining(token, limit, quirks)
-            answer.headers += _limit_headers(limit, left)
-        return answer
+            response.headers += _limit_headers(limit, left)
+        return response
 
     def warm(self, quirks: Quirks) -> None:
-        """Encode every message."""
+        """Encode all messages."""
         encoder = self._encoder(quirks)
         for message in self._dataset.messages_created(None, None):
             encoder.encode(message)
 
-    def _refusal(self, request: Request, token: str, quirks: Quirks) -> Answer | None:
+    def _refusal(self, request: Request, token: str, quirks: Quirks) -> Response | None:
         if token == self._credentials.swell_api_token:
             return None
         return unauthenticated(request, quirks)
+
+    def _routed_or_crashed(
+        self,
+        request: Request,
+        given: dict[str, str],
+        body: dict[str, Any],
+        quirks: Quirks,
+        number: int,
+    ) -> Response:
+        try:
+            return self._routed(request, given, body, quirks, number)
+        except CrashError:
+            return json_response(500, {"message": "Server Error"})
 
     def _routed(
         self,
@@ -87,7 +103,7 @@ class SwellApi:
         body: dict[str, Any],
         quirks: Quirks,
         number: int,
-    ) -> Answer:
+    ) -> Response:
         one = ONE.fullmatch(request.path)
         if one:
             return self._one(int(one[1]), quirks)
@@ -104,30 +120,30 @@ class SwellApi:
         headers = (("Retry-After", str(seconds)), ("X-RateLimit-Reset", reset))
         return _limit_headers(limit, 0) + headers
 
-    def _list(self, request: Request, given: dict[str, str], quirks: Quirks, number: int) -> Answer:
+    def _list(
+        self, request: Request, given: dict[str, str], quirks: Quirks, number: int
+    ) -> Response:
         validation = Validation(given, quirks)
         query = validation.messages()
         if validation.errors:
             return invalid(request, validation.errors, quirks)
         rows = self._selected(query, quirks)
-        if quirks.swell_order == "unstable":
-            # A dice, not a secret.
-            rows = random.Random(number).sample(rows, len(rows))
-        start = (query.page - 1) * query.per_page
+        offset = (query.page - 1) * query.per_page
+        shown = page_of(rows, query.per_page, offset, quirks, number)
         encode = self._encoder(quirks).encode
-        encoded = [encode(row) for row in rows[start : start + query.per_page]]
-        page = Page(encoded, query.page, query.per_page, len(rows))
-        return Answer(200, paginated(page, request, quirks))
+        total = _total(rows, query, quirks)
+        page = Page([encode(row) for row in shown], query.page, query.per_page, total)
+        return Response(200, paginated(page, request, quirks))
 
-    def _one(self, message_id: int, quirks: Quirks) -> Answer:
+    def _one(self, message_id: int, quirks: Quirks) -> Response:
         message = self._dataset.swell_messages.get(message_id)
         if message is None:
             text = f"No query results for model [App\\Models\\Message] {message_id}"
-            return json_answer(404, {"message": text})
+            return json_response(404, {"message": text})
         row = self._encoder(quirks).encode(message)
-        return Answer(200, b'{"data":[' + row + b"]}")
+        return Response(200, b'{"data":[' + row + b"]}")
 
-    def _count(self, request: Request, given: dict[str, str], quirks: Quirks) -> Answer:
+    def _count(self, request: Request, given: dict[str, str], quirks: Quirks) -> Response:
         validation = Validation(given, quirks)
         query = validation.count()
         if validation.errors:
@@ -136,14 +152,11 @@ class SwellApi:
         received = sum(row.message_type == "from" for row in rows)
         counts = {"received": received, "sent": len(rows) - received}
         if quirks.swell_counts_as_strings:
-            return json_answer(200, {name: str(n) for name, n in counts.items()})
-        return json_answer(200, counts)
+            return json_response(200, {name: str(n) for name, n in counts.items()})
+        return json_response(200, counts)
 
-    def _create(self, request: Request, body: dict[str, Any], quirks: Quirks) -> Answer:
-        errors = _create_errors(body)
-        ids = _id_list(body.get("contact_id"))
-        if not all(number in self._dataset.contacts for number in ids):
-            errors["contact_id"] = ["The selected contact id is invalid."]
+    def _create(self, request: Request, body: dict[str, Any], quirks: Quirks) -> Response:
+        errors = create_errors(body, self._dataset.contacts, quirks.swell_laravel)
         if errors:
             return invalid(request, errors, quirks)
         inbound = body.get("direction") == "inbound"
@@ -155,12 +168,12 @@ class SwellApi:
                 read=not inbound,
                 origin=body.get("media_type"),
             )
-            for number in ids
+            for number in id_list(body["contact_id"])
         ]
         encoder = self._encoder(quirks)
-        sublines = _sublines(body)
+        sublines = sublines_shown(body)
         rows = b",".join(encoder.created(row, sublines) for row in made)
-        return Answer(200, b'{"data":[' + rows + b"]}")
+        return Response(200, b'{"data":[' + rows + b"]}")
 
     def _encoder(self, quirks: Quirks) -> SwellEncoder:
         if quirks not in self._encoders:
@@ -183,13 +196,13 @@ class SwellApi:
 
     def _select(self, query: MessagesQuery, quirks: Quirks) -> list[SwellMessage]:
         if quirks.swell_filters_ignored:
-            return _ordered(self._between(None, None, quirks), quirks)
+            return ordered(self._between(None, None, quirks), quirks)
         rows = [
             row for row in self._between(query.start, query.end, quirks) if _matches(row, query)
         ]
         if quirks.swell_repeat_across_locations and query.locations:
             rows = [row for row in rows for _ in _shared(row, query.locations)]
-        return _ordered(rows, quirks)
+        return ordered(rows, quirks)
 
     def _counted(self, query: CountQuery, quirks: Quirks) -> list[SwellMessage]:
         if quirks.swell_filters_ignored:
@@ -209,13 +222,13 @@ class SwellApi:
         return self._dataset.messages_created(start, end)
 
 
-def misrouted(request: Request) -> Answer | None:
-    """Refuse a path or method that has no route."""
+def misrouted(request: Request) -> Response | None:
+    """Reject an unknown path or method."""
     if request.path not in (LIST, COUNT) and not ONE.fullmatch(request.path):
-        return json_answer(404, {"message": "Not Found"})
+        return json_response(404, {"message": "Not Found"})
     allowed = ("GET", "POST") if request.path == LIST else ("GET",)
     if request.method not in allowed:
-        return json_answer(405, {"message": "The method is not supported."})
+        return json_response(405, {"message": "The method is not supported."})
     return None
 
 
@@ -241,14 +254,12 @@ def _matches(row: SwellMessage, query: MessagesQuery) -> bool:
     return _in_places(row, query.teams, query.locations)
 
 
-def _ordered(rows: list[SwellMessage], quirks: Quirks) -> list[SwellMessage]:
-    match quirks.swell_order:
-        case "latest":
-            return sorted(rows, key=lambda row: (row.created, row.id), reverse=True)
-        case "unspecified":
-            return sorted(rows, key=lambda row: crc32(str(row.id).encode()))
-        case _:
-            return sorted(rows, key=lambda row: row.id)
+def _total(rows: list[SwellMessage], query: MessagesQuery, quirks: Quirks) -> int:
+    if not quirks.swell_distinct_total or quirks.swell_filters_ignored:
+        return len(rows)
+    if query.locations is None:
+        return sum(max(1, len(row.contact.locations)) for row in rows)
+    return sum(len(_shared(row, query.locations)) for row in rows)
 
 
 def _limit_headers(limit: int, left: int) -> Headers:
@@ -264,32 +275,6 @@ def _body(request: Request) -> dict[str, Any]:
         return {}
 
 
-def _id_list(given: object) -> list[int]:
-    ids = given if isinstance(given, list) else [given]
-    return [number for number in ids if isinstance(number, int)]
-
-
-def _sublines(body: dict[str, Any]) -> list[dict[str, Any]]:
-    given = body.get("message_sublines", [])
-    return [
-        {"line_header": None, "body_type": "none", "priority": place, **line}
-        for place, line in enumerate(given, start=1)
-    ]
-
-
-def _create_errors(body: dict[str, Any]) -> dict[str, list[str]]:
-    errors: dict[str, list[str]] = {}
-    if not _id_list(body.get("contact_id")):
-        errors["contact_id"] = ["The contact id field is required."]
-    if not isinstance(body.get("message"), str) or not body["message"]:
-        errors["message"] = ["The message field is required."]
-    if body.get("direction", "outbound") not in ("inbound", "outbound"):
-        errors["direction"] = ["The selected direction is invalid."]
-    if body.get("media_type", "text") not in ("text", "multiline"):
-        errors["media_type"] = ["The selected media type is invalid."]
-    sublines = body.get("message_sublines", [])
-    if not isinstance(sublines, list) or len(sublines) > MAX_SUBLINES:
-        errors["message_sublines"] = ["The message sublines may not exceed 15 items."]
-    elif not all(isinstance(line, dict) and line.get("body") for line in sublines):
-        errors["message_sublines.body"] = ["The message sublines body is required."]
-    return errors
+def _bearer(request: Request, quirks: Quirks) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if quirks.swell_bearer and scheme == "Bearer" else ""

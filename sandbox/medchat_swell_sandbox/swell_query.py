@@ -1,4 +1,4 @@
-"""Swell's parameters, checked as a Laravel validator checks them."""
+"""Swell's parameters, validated like Laravel does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from medchat_swell_sandbox.clock import UTC, utc_now, zone
+from medchat_swell_sandbox.laravel_rules import validation_message
 
 if TYPE_CHECKING:
     from medchat_swell_sandbox.laravel import Errors
@@ -18,16 +19,23 @@ Ids = frozenset[int] | None
 LISTS = ("team_id", "location_id", "contact_id")
 STATUSES = ("Open", "Close")
 DEFAULT_PER_PAGE = 15
-MAX_PER_PAGE = 100
+DAY = r"\d{4}-\d\d-\d\d"
 FORMATS = {
-    "Y-m-d": (r"\d{4}-\d\d-\d\d", "%Y-%m-%d"),
-    "Y-m-d H:i": (r"\d{4}-\d\d-\d\d \d\d:\d\d", "%Y-%m-%d %H:%M"),
+    "any": r".*",
+    "Y-m-d": DAY,
+    "Y-m-d H:i": rf"{DAY} \d\d:\d\d",
+    "Y-m-d H:i:s": rf"{DAY} \d\d:\d\d:\d\d",
+    "iso": rf"{DAY}T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)",
 }
+
+
+class CrashError(Exception):
+    """The application crashes on a parameter that it does not validate (500)."""
 
 
 @dataclass(frozen=True)
 class MessagesQuery:
-    """What ``GET /messages`` was asked for; bounds are UTC, ``end`` exclusive."""
+    """Parameters of ``GET /messages``. Times are in UTC; ``end`` is exclusive."""
 
     page: int
     per_page: int
@@ -42,7 +50,7 @@ class MessagesQuery:
 
 @dataclass(frozen=True)
 class CountQuery:
-    """What ``GET /messages/count`` was asked for; bounds as in ``MessagesQuery``."""
+    """Parameters of ``GET /messages/count``; times as in ``MessagesQuery``."""
 
     teams: Ids
     locations: Ids
@@ -51,41 +59,47 @@ class CountQuery:
 
 
 class Validation:
-    """Reads parameters one by one and gathers what is wrong with them."""
+    """Parses parameters and collects the errors."""
 
     def __init__(self, given: dict[str, str], quirks: Quirks) -> None:
-        # Laravel's middleware turns "" into null, which counts as not sent.
+        # Laravel's middleware converts "" to null, which means not sent.
         self._given = {name: text for name, text in given.items() if text.strip()}
         self._quirks = quirks
         self.errors: Errors = {}
 
     def messages(self) -> MessagesQuery:
-        """Read the parameters of ``GET /messages``."""
+        """Parse the parameters of ``GET /messages``."""
+        # In the order of the rules, which determines the order of the errors.
         ids = {name: self._ids(name) for name in LISTS}
+        status = self._status()
+        updated_after = None if "from_date" in self._given else self._updated_after()
         start, end = self._range()
+        per_page = self._per_page()
         return MessagesQuery(
             page=self._page(),
-            per_page=self._per_page(),
+            per_page=per_page,
             teams=ids["team_id"],
             locations=ids["location_id"],
             contacts=ids["contact_id"],
-            status=self._status(),
+            status=status,
             start=start,
             end=end,
-            updated_after=None if start else self._updated_after(),
+            updated_after=updated_after,
         )
 
     def count(self) -> CountQuery:
-        """Read the parameters of ``GET /messages/count``."""
-        self._page()
-        self._per_page()
+        """Parse the parameters of ``GET /messages/count``."""
+        teams, locations = self._ids("team_id"), self._ids("location_id")
         start, end = self._count_range()
+        self._per_page()
+        self._page()
         if self._quirks.swell_count_cumulative:
             start = None
-        return CountQuery(self._ids("team_id"), self._ids("location_id"), start, end)
+        return CountQuery(teams, locations, start, end)
 
-    def _fail(self, name: str, rule: str) -> None:
-        self.errors.setdefault(name, []).append(f"The {name.replace('_', ' ')} {rule}")
+    def _fail(self, name: str, rule: str, **values: object) -> None:
+        text = validation_message(rule, name, self._quirks.swell_laravel, **values)
+        self.errors.setdefault(name, []).append(text)
 
     def _ids(self, name: str) -> Ids:
         text = self._given.get(name)
@@ -93,53 +107,66 @@ class Validation:
             return None
         parts = [part.strip() for part in text.split(",")]
         if not all(part.isascii() and part.isdigit() for part in parts):
-            self._fail(name, "format is invalid.")
+            self._fail(name, "regex")
             return None
         return frozenset(int(part) for part in parts)
 
     def _status(self) -> str | None:
         status = self._given.get("status")
         if status is not None and status not in STATUSES:
-            self._fail("status", "is invalid; use Open or Close.")
+            self._fail("status", "in")
         return status
 
-    def _integer(self, name: str, default: int) -> int:
+    def _integer(self, name: str, default: int) -> int | None:
         text = self._given.get(name, str(default))
-        if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
-            self._fail(name, "must be an integer.")
-            return default
-        if int(text) < 1:
-            self._fail(name, "must be at least 1.")
-            return default
-        return int(text)
+        if re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
+            return int(text)
+        self._fail(name, "integer")
+        return None
 
     def _page(self) -> int:
-        return self._integer("page", 1)
+        number = self._integer("page", 1)
+        if number is not None and number < 1:
+            self._fail("page", "min", min=1)
+        return number or 1
 
     def _per_page(self) -> int:
+        quirks = self._quirks
+        if quirks.swell_per_page_over == "unchecked":
+            return self._unchecked_per_page()
         wanted = self._integer("per_page", DEFAULT_PER_PAGE)
-        if wanted > MAX_PER_PAGE and self._quirks.swell_per_page_over == "422":
-            self._fail("per_page", f"may not be greater than {MAX_PER_PAGE}.")
-        clamp = self._quirks.swell_per_page_clamp or MAX_PER_PAGE
-        return min(wanted, clamp, MAX_PER_PAGE)
+        if wanted is None:
+            return DEFAULT_PER_PAGE
+        limit = quirks.swell_per_page_max
+        if wanted < 1 or (wanted > limit and quirks.swell_per_page_over == "422"):
+            self._fail("per_page", "between", min=1, max=limit)
+        allowed = quirks.swell_per_page_in
+        if allowed and wanted not in allowed:
+            self._fail("per_page", "in")
+        return min(wanted, quirks.swell_per_page_clamp or limit, limit)
+
+    def _unchecked_per_page(self) -> int:
+        text = self._given.get("per_page", "0")
+        if not (text.isascii() and text.isdigit()):
+            raise CrashError
+        return int(text) or DEFAULT_PER_PAGE
 
     def _date(self, name: str) -> date | None:
         text = self._given.get(name)
         if text is None:
             return None
         try:
-            if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            if re.fullmatch(DAY, text, re.ASCII):
                 return date.fromisoformat(text)
         except ValueError:
             pass
-        self._fail(name, "does not match the format Y-m-d.")
+        self._fail(name, "date_format", format="Y-m-d")
         return None
 
     def _range(self) -> tuple[datetime | None, datetime | None]:
         for name, other in (("from_date", "to_date"), ("to_date", "from_date")):
             if other in self._given and name not in self._given:
-                field = f"{other.replace('_', ' ')} is present."
-                self._fail(name, f"field is required when {field}")
+                self._fail(name, "required_with", other=other.replace("_", " "))
         first, last = self._date("from_date"), self._date("to_date")
         if first is None or last is None:
             return None, None
@@ -150,12 +177,12 @@ class Validation:
     def _check_range(self, first: date, last: date) -> None:
         days = (last - first).days
         if days < 0:
-            self._fail("to_date", "must be a date after or equal to from date.")
+            self._fail("to_date", "after_or_equal", date="from date")
         if days > self._quirks.swell_max_range_days:
-            self._fail("to_date", "range cannot exceed 7 days.")
+            self._fail("to_date", "range")
         latest = self._latest_to_date()
         if latest is not None and last > latest:
-            self._fail("to_date", f"must be a date before or equal to {latest}.")
+            self._fail("to_date", "before_or_equal", date=latest)
 
     def _latest_to_date(self) -> date | None:
         today = utc_now().astimezone(zone(self._quirks.swell_filter_zone)).date()
@@ -171,7 +198,7 @@ class Validation:
             return start, None
         if inclusive:
             return start, self._midnight(last + timedelta(days=1))
-        # "between" two midnights takes in a row at the second midnight itself.
+        # BETWEEN includes a row at exactly the second midnight.
         return start, self._midnight(last) + timedelta(microseconds=1)
 
     def _midnight(self, day: date) -> datetime:
@@ -185,21 +212,25 @@ class Validation:
             return now - timedelta(days=1)
         moment = self._parsed_moment(text)
         if moment is None:
-            self._fail("updated_after", "is not a valid date.")
+            self._fail_format("updated_after", self._quirks.swell_updated_after)
             return now
         if moment < now - timedelta(hours=self._quirks.swell_updated_after_hours):
-            self._fail("updated_after", "must be within the last 3 days.")
+            self._fail("updated_after", "after_or_equal", date="-3 days")
         return moment
 
+    def _fail_format(self, name: str, wanted: str) -> None:
+        if wanted in ("any", "none"):
+            self._fail(name, "date")
+        else:
+            shown = "Y-m-d\\TH:i:sP" if wanted == "iso" else wanted
+            self._fail(name, "date_format", format=shown)
+
     def _parsed_moment(self, text: str) -> datetime | None:
-        wanted = self._quirks.swell_updated_after
-        if wanted == "none":
+        pattern = FORMATS.get(self._quirks.swell_updated_after)
+        if pattern is None or not re.fullmatch(pattern, text, re.ASCII):
             return None
         try:
-            if wanted == "any":
-                moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-            else:
-                moment = _exactly(text, *FORMATS[wanted])
+            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         except ValueError:
             return None
         if moment.tzinfo is None:
@@ -211,7 +242,7 @@ class Validation:
         first, last = self._date("from_date"), self._date("to_date")
         latest = self._latest_to_date()
         if day is not None and latest is not None and day > latest:
-            self._fail("date", f"must be a date before or equal to {latest}.")
+            self._fail("date", "before_or_equal", date=latest)
         meaning = self._quirks.swell_count_date
         today = utc_now().astimezone(zone(self._quirks.swell_filter_zone)).date()
         if day is not None and meaning != "ignored":
@@ -223,9 +254,3 @@ class Validation:
             return self._bounds(today, today, inclusive=True)
         inclusive = self._quirks.swell_count_to_date == "inclusive"
         return self._bounds(first, last, inclusive=inclusive)
-
-
-def _exactly(text: str, pattern: str, form: str) -> datetime:
-    if not re.fullmatch(pattern, text, re.ASCII):
-        raise ValueError(text)
-    return datetime.strptime(text, form)  # noqa: DTZ007 - the caller adds the zone

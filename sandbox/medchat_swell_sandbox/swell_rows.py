@@ -1,4 +1,4 @@
-"""Swell's messages as JSON, in every form that the quirks ask for."""
+"""Swell's messages as JSON, in the formats of the quirks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECONDS = "%Y-%m-%d %H:%M:%S"
 
 
 class SwellEncoder:
-    """Encodes messages in one form and keeps the bytes until a row changes."""
+    """Encodes messages in one form and caches the bytes until a row changes."""
 
     def __init__(self, quirks: Quirks) -> None:
         self._quirks = quirks
@@ -31,7 +31,7 @@ class SwellEncoder:
 
     def encode(self, message: SwellMessage) -> bytes:
         """Return the message's JSON object."""
-        # Both only ever grow, so their sum tells of a change in either.
+        # Both only increase, so their sum changes if either does.
         version = message.version + message.contact.version
         kept = self._encoded.get(message.id)
         if kept is None or kept[0] != version:
@@ -40,7 +40,7 @@ class SwellEncoder:
         return kept[1]
 
     def created(self, message: SwellMessage, sublines: list[Row]) -> bytes:
-        """Return the object that ``POST /messages`` shows, which differs from GET's."""
+        """Return the JSON object of ``POST /messages``, which differs from GET."""
         sent = message.date_sent.strftime(f"{SECONDS}.%f")
         row = {
             "id": self._id(message.id),
@@ -92,8 +92,8 @@ class SwellEncoder:
         return number
 
     def _shows_created(self, number: int) -> bool:
-        wish = self._quirks.swell_created_at
-        return wish == "all" or (wish == "some" and number % SOME == 0)
+        wanted = self._quirks.swell_created_at
+        return wanted == "all" or (wanted == "some" and number % SOME == 0)
 
     def _created_at(self, created: datetime) -> str:
         local = created.astimezone(zone(self._quirks.swell_created_at_zone))

@@ -1,4 +1,4 @@
-"""Swell's messages, contacts and locations, and every way to change them."""
+"""Swell's messages, contacts and locations, with methods to change them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 from medchat_swell_sandbox.chat_table import CREATED, set_columns
-from medchat_swell_sandbox.clock import utc_now
+from medchat_swell_sandbox.clock import UTC, utc_now
 from medchat_swell_sandbox.rows import Contact, Location, SwellMessage
 from medchat_swell_sandbox.table import Table
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SwellTable(Table):
-    """Swell's side of a dataset. Every method is safe to call from any thread."""
+    """The Swell part of a dataset. All methods are thread-safe."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class SwellTable(Table):
         self._last_message_id = 0
 
     def messages_created(self, start: datetime | None, end: datetime | None) -> list[SwellMessage]:
-        """Return the messages created from ``start`` to before ``end``."""
+        """Return messages with ``start`` <= created < ``end``, oldest first."""
         rows = self._messages_by_created
         low = 0 if start is None else bisect_left(rows, start, key=CREATED)
         high = len(rows) if end is None else bisect_left(rows, end, key=CREATED)
@@ -38,7 +38,7 @@ class SwellTable(Table):
         contacts: list[Contact],
         messages: list[SwellMessage],
     ) -> None:
-        """Take over many new rows at once."""
+        """Add many rows at once."""
         with self.lock:
             self.locations.update((row.id, row) for row in locations)
             self.contacts.update((row.id, row) for row in contacts)
@@ -49,7 +49,7 @@ class SwellTable(Table):
             self.touch()
 
     def add_location(self, name: str = "New Location", team_id: int = 1) -> Location:
-        """Open a location."""
+        """Add a location."""
         with self.lock:
             row = Location(max(self.locations, default=0) + 1, name, team_id)
             self.locations[row.id] = row
@@ -58,7 +58,7 @@ class SwellTable(Table):
     def add_contact(
         self, *, name: str = "New Contact", location_ids: tuple[int, ...] = ()
     ) -> Contact:
-        """Add a contact to the given locations (W13: several, or none)."""
+        """Add a contact in any number of locations (W13)."""
         with self.lock:
             number = max(self.contacts, default=0) + 1
             contact = Contact(
@@ -90,7 +90,7 @@ class SwellTable(Table):
     ) -> SwellMessage:
         """Add a message, created now or at ``created`` and updated now (whole seconds).
 
-        Without ``contact_id`` the contact with the lowest id writes it.
+        Without ``contact_id``, uses the contact with the lowest id.
         """
         now = utc_now().replace(microsecond=0)
         with self.lock:
@@ -114,8 +114,30 @@ class SwellTable(Table):
             self.touch()
         return message
 
+    def add_campaign(
+        self, size: int, *, created: datetime | None = None, text: str = "We miss you!"
+    ) -> list[SwellMessage]:
+        """Add ``size`` messages with the same ``created`` (default: now), as a bulk send does.
+
+        Goes through the contacts in turn; there may be fewer contacts than messages.
+        """
+        moment = (created or utc_now()).astimezone(UTC).replace(microsecond=0)
+        with self.lock:
+            contacts = list(self.contacts) or [self.add_contact().id]
+            return [
+                self.add_swell_message(
+                    contacts[place % len(contacts)],
+                    created=moment,
+                    updated=moment,
+                    text=text,
+                    message_type="to",
+                    read=True,
+                )
+                for place in range(size)
+            ]
+
     def change_swell_message(self, message_id: int, **columns: str | int | None) -> SwellMessage:
-        """Change read, status, text and so on, and bump the hidden ``updated``."""
+        """Change columns (read, status, text and so on) and set ``updated`` to now."""
         with self.lock:
             message = self.swell_messages[message_id]
             fixed = frozenset({"id", "created", "contact", "version"})
@@ -133,7 +155,7 @@ class SwellTable(Table):
             self.touch()
 
     def move_contact(self, contact_id: int, location_ids: tuple[int, ...]) -> Contact:
-        """Put a contact into other locations; all its messages show it (W13)."""
+        """Move a contact to other locations; all its messages show them (W13)."""
         with self.lock:
             contact = self.contacts[contact_id]
             contact.locations = [self.locations[key] for key in location_ids]

@@ -1,4 +1,4 @@
-"""What the tables of both vendors share: one lock and one change counter."""
+"""Base class of the tables: a lock and a change counter."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import threading
 
 
 class Table:
-    """Rows that a server thread reads while another thread changes them.
+    """Rows that the server thread reads while another thread changes them.
 
-    ``generation`` grows with every change; whatever was computed from the rows under
-    an older generation is stale. Hold ``lock`` to read several rows as of one instant.
+    ``generation`` increases with every change, to invalidate caches. Hold ``lock`` for a
+    consistent view of several rows.
     """
 
     def __init__(self) -> None:
@@ -17,5 +17,5 @@ class Table:
         self.generation = 0
 
     def touch(self) -> None:
-        """Note that the rows have changed; the caller holds the lock."""
+        """Record a change; the caller holds the lock."""
         self.generation += 1

@@ -1,4 +1,4 @@
-"""A fixed window of requests per client, as Laravel's throttle counts."""
+"""Fixed-window rate limiting per client, like Laravel's throttle."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class Throttle:
-    """Counts requests per client; a window opens with a client's first request."""
+    """Counts requests per client; a window starts with the client's first request."""
 
     def __init__(self) -> None:
         self._windows: dict[str, tuple[float, int]] = {}
 
     def admit(self, client: str, limit: int | None, quirks: Quirks) -> bool:
-        """Count a request; False if it comes over the limit."""
+        """Count a request; returns False if it exceeds the limit."""
         if limit is None:
             return True
         opened, used = self._window(client, quirks.throttle_window_seconds)
@@ -26,11 +26,11 @@ class Throttle:
         return True
 
     def remaining(self, client: str, limit: int, quirks: Quirks) -> int:
-        """Return how many more requests the open window admits."""
+        """Return how many requests are left in the current window."""
         return limit - self._window(client, quirks.throttle_window_seconds)[1]
 
     def seconds_left(self, client: str, quirks: Quirks) -> float:
-        """Return the seconds until the open window ends."""
+        """Return the seconds until the current window ends."""
         length = quirks.throttle_window_seconds
         return self._window(client, length)[0] + length - time.monotonic()
 

@@ -1,7 +1,7 @@
-"""What the vendors hold, in one canonical form that no quirk touches.
+"""The expected records of each stream, in a canonical form unaffected by quirks.
 
-Keys are snake_case, instants are ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, streams are named as
-a Singer tap would name them.
+Keys are snake_case, times are ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, and streams have the names
+of the tap's streams.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from medchat_swell_sandbox.clock import canonical
 
 if TYPE_CHECKING:
-    from medchat_swell_sandbox.dataset import Dataset
     from medchat_swell_sandbox.rows import Chat, Contact, SwellMessage
+    from medchat_swell_sandbox.tables import Tables
 
 Row = dict[str, Any]
 Truth = dict[str, list[Row]]
 
 
-def rows_held(dataset: Dataset) -> Truth:
-    """Return every stream's rows, parents in order of creation."""
-    chats = dataset.chats_created(None, None)
-    messages = dataset.messages_created(None, None)
+def rows_held(tables: Tables) -> Truth:
+    """Return the rows of each stream; chats and Swell messages in order of creation."""
+    chats = tables.chats_created(None, None)
+    messages = tables.messages_created(None, None)
     return {
         "sms_chats": [_chat(row) for row in chats],
         "sms_messages": [row for chat in chats for row in _messages(chat)],
@@ -120,7 +120,7 @@ def _contact(contact: Contact) -> Row:
 
 
 def _counts(messages: list[SwellMessage]) -> list[Row]:
-    """Count by UTC day of creation, days without a message left out."""
+    """Count by UTC day of creation; days without messages are omitted."""
     totals = Counter((row.created.date(), row.message_type) for row in messages)
     return [
         {

@@ -1,4 +1,4 @@
-"""Names and texts as patients and clinics write them, awkward ones included."""
+"""Sample names and texts, including ones that are hard to encode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES: tuple[str | None, ...] = (
     "Smith, John Jr.",
     "jane doe",
     "X Æ A-12",
-    "Te\u0301le\u0301sphore",  # accents as combining marks
+    "Te\u0301le\u0301sphore",  # combining accents
     "Jane  Double  Space",
     "",
     None,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox without a row, to which a test adds the rows it speaks of."""
+    """An empty sandbox; tests add their own rows."""
     with Sandbox(Dataset()) as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Bare clients of both APIs, on the standard library alone."""
+"""Minimal clients of both APIs, using only the standard library."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class MedChat:
         return f"/smschatapi/external/orgs/{org}/smsChats?{query}"
 
     def get(self, **options: object) -> Reply:
-        """Send options named without their ``$``, encoded as the vendor's page does."""
+        """Send options (named without ``$``), encoded as in the vendor's documentation."""
         pairs = (f"${name}={quote(str(text))}" for name, text in options.items())
         return self.raw("&".join(pairs))
 

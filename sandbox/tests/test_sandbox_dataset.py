@@ -1,4 +1,4 @@
-"""The generated history, the changes to it, and the truth told about it."""
+"""The generated history, changes to it, and the expected records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-def test_the_seed_decides_every_row() -> None:
+def test_equal_seeds_give_equal_rows() -> None:
     first, same, other = (Dataset.generate(seed=seed, now=NOW) for seed in (1, 1, 2))
     assert first.truth() == same.truth()
     assert first.truth()["sms_chats"] != other.truth()["sms_chats"]
@@ -43,7 +43,7 @@ def test_sizes_and_span() -> None:
         assert max(row["created_date_time"] for row in truth[stream]) < "2024-06-01"
 
 
-def test_the_history_has_what_trips_clients_up() -> None:
+def test_the_history_contains_edge_cases() -> None:
     dataset = Dataset.generate(chats=500, now=NOW)
     truth = dataset.truth()
     chats, messages = truth["sms_chats"], truth["sms_messages"]
@@ -63,7 +63,20 @@ def test_the_history_has_what_trips_clients_up() -> None:
     assert any(row["date_sent"] != row["created_at"] for row in truth["swell_messages"])
 
 
-def test_sizes_may_be_nothing() -> None:
+def test_campaign_messages_share_created() -> None:
+    sizes = {"swell_messages": 40, "campaigns": 2, "campaign_size": 30}
+    first, same = (Dataset.generate(now=NOW, **sizes) for _ in range(2))
+    plain = Dataset.generate(now=NOW, swell_messages=40)
+    added = first.truth()["swell_messages"]
+    assert len(added) == 100
+    assert sorted(Counter(row["created_at"] for row in added).values())[-2:] == [30, 30]
+    assert same.truth() == first.truth()
+    assert [row for row in added if row["id"] in plain.swell_messages] == (
+        plain.truth()["swell_messages"]
+    )
+
+
+def test_sizes_may_be_zero() -> None:
     truth = Dataset.generate(chats=0, swell_messages=0, locations=0).truth()
     assert not any(truth.values())
     assert Dataset.generate(swell_messages=5, locations=0).truth()["swell_messages"]
@@ -112,7 +125,7 @@ def assert_served_is_true(medchat: MedChat, swell: Swell) -> None:
         assert rows[row["id"]]["text"] == row["text"]
 
 
-def test_what_is_served_is_the_truth_through_changes(medchat: MedChat, swell: Swell) -> None:
+def test_served_rows_match_the_truth_after_changes(medchat: MedChat, swell: Swell) -> None:
     rng = random.Random(3)
     assert_served_is_true(medchat, swell)
     for _ in range(3):
@@ -121,7 +134,7 @@ def test_what_is_served_is_the_truth_through_changes(medchat: MedChat, swell: Sw
         assert_served_is_true(medchat, swell)
 
 
-def test_counts_of_the_truth_are_those_of_the_days(sandbox: Sandbox) -> None:
+def test_counts_match_the_truth_of_each_day(sandbox: Sandbox) -> None:
     truth = sandbox.truth()
     assert len(truth["swell_message_counts"]) > 30
     for count in truth["swell_message_counts"]:
@@ -134,7 +147,7 @@ def test_counts_of_the_truth_are_those_of_the_days(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_change_shows_in_the_truth(kind: str) -> None:
+def test_each_kind_of_change_appears_in_the_truth(kind: str) -> None:
     dataset = Dataset.generate(seed=5, chats=10, swell_messages=10, now=NOW)
     before = dataset.truth()
     changes = [dataset.mutate(random.Random(seed), kind) for seed in range(4)]
@@ -148,7 +161,7 @@ def test_each_kind_of_change_works_on_an_empty_dataset(kind: str) -> None:
     assert dataset.mutate(random.Random(0), kind)["kind"] == kind
 
 
-def test_changes_follow_the_seed() -> None:
+def test_equal_seeds_give_equal_changes() -> None:
     runs = []
     for _ in range(2):
         dataset = Dataset.generate(chats=20, swell_messages=20, now=NOW)
@@ -158,14 +171,14 @@ def test_changes_follow_the_seed() -> None:
     assert len({change["kind"] for change in runs[0]}) > 8
 
 
-def test_a_change_of_a_swell_message_bumps_its_hidden_time() -> None:
+def test_changing_a_swell_message_sets_updated() -> None:
     dataset = Dataset.generate(swell_messages=5, now=NOW)
     key = next(iter(dataset.swell_messages))
     start = utc_now() - timedelta(seconds=1)
     assert dataset.change_swell_message(key, read=True).updated > start
 
 
-def test_what_cannot_change_is_refused() -> None:
+def test_fixed_columns_are_rejected() -> None:
     dataset = Dataset.generate(chats=1, swell_messages=1)
     chat, message = next(iter(dataset.chats)), next(iter(dataset.swell_messages))
     with pytest.raises(AttributeError):

@@ -1,9 +1,10 @@
-"""MedChat's endpoint: who may call it, and each quirk of its answers."""
+"""MedChat's endpoint: authorization and every quirk."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import pytest
 from medchat_swell_sandbox import Dataset, Quirks, Sandbox
@@ -18,7 +19,7 @@ NEW_YEAR = datetime(2024, 1, 1, 0, 0, 0, 120_000, tzinfo=timezone.utc)
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """Twelve chats, the last six of one instant; chat n has n messages."""
+    """Twelve chats, the last six with the same creation time; chat n has n messages."""
     dataset = Dataset()
     for number in range(12):
         created = NEW_YEAR + timedelta(minutes=min(number, 6))
@@ -115,7 +116,7 @@ def test_m1_envelope(medchat: MedChat, wrapper: str) -> None:
 
 @pytest.mark.parametrize(
     ("empty", "status", "body"),
-    [("envelope", 200, b"[]"), ("204", 204, b""), ("empty_body", 200, b"")],
+    [("envelope", 200, b"[]"), ("204", 204, b""), ("empty_body", 200, b""), ("null", 200, b"null")],
 )
 def test_m1_nothing_found(medchat: MedChat, empty: str, status: int, body: bytes) -> None:
     reply = with_quirks(medchat, medchat_empty=empty).get(top=1, skip=99)
@@ -179,12 +180,29 @@ def test_m4_next_links_lead_through_all(medchat: MedChat) -> None:
     assert sorted(found) == ALL
 
 
+def test_m3_a_cap_below_top_may_come_with_an_unstable_order(medchat: MedChat) -> None:
+    with_quirks(medchat, medchat_page_cap=3, medchat_order="shuffled_ties")
+    orders = {tuple(ids(medchat.rows(top=5, skip=6))) for _ in range(5)}
+    assert {len(order) for order in orders} == {3}
+    assert len(orders) > 1
+
+
 def test_m4_next_link_may_mislead(medchat: MedChat) -> None:
     with_quirks(medchat, medchat_envelope="value", medchat_next_link="always")
     assert "@odata.nextLink" in medchat.get(top=99).json
     with_quirks(medchat, medchat_envelope="value", medchat_next_link="other_origin")
     link = medchat.get(top=1).json["@odata.nextLink"]
     assert link.startswith("https://elsewhere.invalid/")
+
+
+def test_m4_next_link_may_be_relative(medchat: MedChat) -> None:
+    with_quirks(medchat, medchat_envelope="value", medchat_next_link="relative")
+    target = medchat.target("$top=5")
+    page = send(medchat.sandbox.origin, target, medchat.headers()).json
+    assert page["@odata.nextLink"] == "smsChats?$top=5&$skip=5"
+    followed = urljoin(target, page["@odata.nextLink"])
+    page = send(medchat.sandbox.origin, followed, medchat.headers()).json
+    assert ids(page["value"]) == ALL[5:10]
 
 
 def test_m5_skip_ignored(medchat: MedChat) -> None:
@@ -275,6 +293,29 @@ def test_m16_executions_may_need_their_scope(medchat: MedChat) -> None:
     medchat.sandbox.credentials.medchat_scopes = frozenset({"read.sms_chats"})
     assert medchat.get(expand="TextBotExecutions").status == 403
     assert medchat.get(expand="Messages").status == 200
+
+
+def test_m16_expands_may_be_forbidden(medchat: MedChat) -> None:
+    with_quirks(medchat, medchat_forbidden_expands=("Memberships", "TextBotExecutions"))
+    assert medchat.get(expand="Messages").status == 200
+    for expand in ("Memberships", "textbotexecutions", "Messages,Memberships"):
+        assert medchat.get(expand=expand).status == 403
+
+
+def test_m16_a_403_may_name_the_scope(medchat: MedChat) -> None:
+    quirks = {"medchat_forbidden_expands": ("TextBotExecutions",)}
+    reply = with_quirks(medchat, **quirks).get(expand="TextBotExecutions")
+    assert (reply.body, "www-authenticate" in reply.headers) == (b"", False)
+    with_quirks(medchat, **quirks, medchat_scope_named="header")
+    reply = medchat.get(expand="TextBotExecutions")
+    assert reply.headers["www-authenticate"] == (
+        'Bearer error="insufficient_scope", scope="read.text_bot_executions"'
+    )
+    with_quirks(medchat, **quirks, medchat_scope_named="message")
+    reply = medchat.get(expand="TextBotExecutions")
+    assert reply.json == {"message": "The scope 'read.text_bot_executions' is required."}
+    medchat.sandbox.credentials.medchat_scopes = frozenset()
+    assert "'read.sms_chats'" in medchat.get().json["message"]
 
 
 @pytest.mark.parametrize("status", [400, 406, 415])

@@ -43,14 +43,14 @@ def test_starts_and_stops_within_a_tenth_of_a_second() -> None:
     assert (time.monotonic() - start) / 5 < 0.1
 
 
-def test_may_be_entered_again(sandbox: Sandbox) -> None:
+def test_can_be_restarted(sandbox: Sandbox) -> None:
     sandbox.__exit__()
     with sandbox:
         assert Swell(sandbox).get().status == 200
     sandbox.__enter__()
 
 
-def test_stops_while_a_client_waits() -> None:
+def test_stops_with_a_waiting_client() -> None:
     with Sandbox(Dataset.generate(), latency_ms=60_000) as box:
         url = urlsplit(box.origin)
         client = http.client.HTTPConnection(url.netloc, timeout=5)
@@ -64,7 +64,7 @@ def test_stops_while_a_client_waits() -> None:
     client.close()
 
 
-def test_a_taken_port_is_an_error(sandbox: Sandbox) -> None:
+def test_a_port_in_use_is_an_error(sandbox: Sandbox) -> None:
     port = urlsplit(sandbox.origin).port
     with pytest.raises(OSError, match="in use"), Sandbox(Dataset(), port=port or 1):
         pass
@@ -91,7 +91,7 @@ def test_own_credentials() -> None:
         assert (MedChat(box).get().status, Swell(box).get().status) == (200, 200)
 
 
-def test_the_log_holds_no_token(sandbox: Sandbox) -> None:
+def test_the_log_does_not_contain_tokens(sandbox: Sandbox) -> None:
     MedChat(sandbox).get(filter="name eq 'Zoë'", top=3)
     Swell(sandbox).get(page=2)
     chats, messages = sandbox.requests
@@ -129,7 +129,7 @@ def test_latency(sandbox: Sandbox) -> None:
     assert time.monotonic() - start >= 0.04
 
 
-def test_jitter_reorders_answers(sandbox: Sandbox) -> None:
+def test_jitter_reorders_responses(sandbox: Sandbox) -> None:
     sandbox.jitter_ms = 80
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: Swell(sandbox).get(), range(8)))
@@ -137,7 +137,7 @@ def test_jitter_reorders_answers(sandbox: Sandbox) -> None:
     assert ends != sorted(ends)
 
 
-def test_the_hook_runs_before_the_answer(sandbox: Sandbox) -> None:
+def test_the_hook_runs_before_the_response(sandbox: Sandbox) -> None:
     seen: list[tuple[int, str, dict[str, str]]] = []
 
     def hook(number: int, vendor: str, path: str, query: dict[str, str]) -> None:
@@ -151,7 +151,7 @@ def test_the_hook_runs_before_the_answer(sandbox: Sandbox) -> None:
     assert seen == [(1, "medchat", {"$filter": "startswith(Id, 'new')"})]
 
 
-def test_a_failing_hook_is_a_500_that_says_so(sandbox: Sandbox) -> None:
+def test_a_failing_hook_returns_a_500_with_the_error(sandbox: Sandbox) -> None:
     def hook(*_: object) -> None:
         raise LookupError
 
@@ -161,7 +161,7 @@ def test_a_failing_hook_is_a_500_that_says_so(sandbox: Sandbox) -> None:
     assert b"LookupError" in reply.body
 
 
-def test_reload_swaps_the_data(sandbox: Sandbox) -> None:
+def test_reload_replaces_the_data(sandbox: Sandbox) -> None:
     swell = Swell(sandbox)
     assert swell.ids()
     sandbox.reload(Dataset())
@@ -169,14 +169,14 @@ def test_reload_swaps_the_data(sandbox: Sandbox) -> None:
     assert sandbox.truth()["sms_chats"] == []
 
 
-def test_warm_changes_no_answer(sandbox: Sandbox) -> None:
+def test_warm_does_not_change_responses(sandbox: Sandbox) -> None:
     before = MedChat(sandbox).rows(expand="Messages")
     sandbox.reload(sandbox.dataset)
     sandbox.warm()
     assert MedChat(sandbox).rows(expand="Messages") == before
 
 
-def test_connections_are_kept_and_pipelined_requests_answered(sandbox: Sandbox) -> None:
+def test_keep_alive_and_pipelining(sandbox: Sandbox) -> None:
     client = http.client.HTTPConnection(urlsplit(sandbox.origin).netloc, timeout=5)
     client.connect()
     assert client.sock is not None
@@ -189,7 +189,7 @@ def test_connections_are_kept_and_pipelined_requests_answered(sandbox: Sandbox) 
     assert got.count(b"200 OK") == 3
 
 
-def test_nonsense_is_a_400(sandbox: Sandbox) -> None:
+def test_invalid_http_returns_a_400(sandbox: Sandbox) -> None:
     client = http.client.HTTPConnection(urlsplit(sandbox.origin).netloc, timeout=5)
     client.connect()
     assert client.sock is not None
@@ -198,14 +198,14 @@ def test_nonsense_is_a_400(sandbox: Sandbox) -> None:
     client.close()
 
 
-def test_answers_are_dated_and_head_has_no_body(sandbox: Sandbox) -> None:
+def test_date_header_and_head_without_body(sandbox: Sandbox) -> None:
     assert Swell(sandbox).get().headers["date"].endswith(" GMT")
     reply = send(sandbox.origin, "/_sandbox/stats", method="HEAD")
     assert (reply.status, reply.body) == (200, b"")
     assert send(sandbox.origin, "/login").body.startswith(b"<!DOCTYPE html>")
 
 
-def test_small_answers_are_not_held_back(sandbox: Sandbox) -> None:
+def test_small_responses_are_not_delayed(sandbox: Sandbox) -> None:
     client = http.client.HTTPConnection(urlsplit(sandbox.origin).netloc, timeout=5)
     start = time.monotonic()
     for _ in range(10):
@@ -215,7 +215,7 @@ def test_small_answers_are_not_held_back(sandbox: Sandbox) -> None:
     assert time.monotonic() - start < 0.2
 
 
-def test_who_gives_up_is_no_longer_counted_as_open(sandbox: Sandbox) -> None:
+def test_disconnected_clients_are_not_counted_as_open(sandbox: Sandbox) -> None:
     sandbox.latency_ms = 60_000
     client = http.client.HTTPConnection(urlsplit(sandbox.origin).netloc, timeout=5)
     client.request("GET", "/api/v1/messages")
@@ -229,7 +229,7 @@ def test_who_gives_up_is_no_longer_counted_as_open(sandbox: Sandbox) -> None:
     assert sandbox.requests[0].status is None
 
 
-def test_a_body_may_come_in_chunks(sandbox: Sandbox) -> None:
+def test_chunked_request_body(sandbox: Sandbox) -> None:
     box = urlsplit(sandbox.origin)
     pieces = (
         b"POST /_sandbox/quirks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -244,7 +244,7 @@ def test_a_body_may_come_in_chunks(sandbox: Sandbox) -> None:
     assert sandbox.quirks.swell_order == "unstable"
 
 
-def test_the_server_says_nothing(
+def test_the_server_prints_nothing(
     sandbox: Sandbox, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     kinds: list[Any] = ["reset", "cut_body", "length_too_short", "cut_chunked", "trickle"]
@@ -276,7 +276,7 @@ def test_admin_shows_truth_requests_and_stats(sandbox: Sandbox) -> None:
     assert admin(sandbox, "requests") == []
 
 
-def test_admin_steers(sandbox: Sandbox) -> None:
+def test_admin_changes_quirks_faults_and_data(sandbox: Sandbox) -> None:
     shown = admin(sandbox, "quirks", {"medchat_envelope": "value"})
     assert shown["medchat_envelope"] == "value"
     assert "value" in MedChat(sandbox).get().json
@@ -286,6 +286,11 @@ def test_admin_steers(sandbox: Sandbox) -> None:
     made = admin(sandbox, "changes", {"kind": "add_chat", "count": 3, "seed": 5})
     assert len(made) == 3
     assert len(sandbox.truth()["sms_chats"]) == 33
+    campaign = {"size": 30, "created": "2020-01-01T01:00:00+02:00"}
+    ids = admin(sandbox, "campaigns", campaign)["swell_message_ids"]
+    assert Swell(sandbox).ids(from_date="2019-12-31", to_date="2019-12-31") == ids
+    counts = {"date": "2019-12-31", "received": 0, "sent": 30}
+    assert sandbox.truth()["swell_message_counts"][0] == counts
 
 
 @pytest.mark.parametrize(
@@ -298,9 +303,10 @@ def test_admin_steers(sandbox: Sandbox) -> None:
         ("POST", "quirks", b"nonsense", 400),
         ("POST", "faults", b'{"kind": "explosion"}', 400),
         ("POST", "changes", b'{"kind": "explode"}', 400),
+        ("POST", "campaigns", b'{"size": 1, "created": "2024-01-01T00:00:00"}', 400),
     ],
 )
-def test_admin_refuses_what_it_cannot_read(
+def test_admin_rejects_invalid_requests(
     sandbox: Sandbox, method: str, path: str, body: bytes, status: int
 ) -> None:
     reply = send(sandbox.origin, f"/_sandbox/{path}", method=method, body=body)
@@ -328,7 +334,7 @@ def test_quirks_are_read_from_text() -> None:
     assert quirks.medchat_chat_id_name is None
 
 
-def test_values_that_no_switch_has_are_refused() -> None:
+def test_invalid_values_are_rejected() -> None:
     switches: list[dict[str, Any]] = [
         {"swell_order": "random"},
         {"medchat_casing": "snake"},
@@ -344,7 +350,7 @@ def test_values_that_no_switch_has_are_refused() -> None:
 
 
 @pytest.mark.parametrize("pair", ["nothing=1", "swell_order=random", "swell_nulls=x"])
-def test_command_refuses_a_bad_quirk(pair: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_rejects_an_invalid_quirk(pair: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["--quirk", pair])
     assert end.value.code == 2
@@ -352,7 +358,7 @@ def test_command_refuses_a_bad_quirk(pair: str, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_command_serves_until_told_to_end(stop: signal.Signals) -> None:
+def test_command_serves_until_a_signal(stop: signal.Signals) -> None:
     package = Path(medchat_swell_sandbox.__file__).parent
     sizes = ["--port", "0", "--chats", "3", "--swell-messages", "3", "--warm"]
     quirk = ["--quirk", "medchat_envelope=value", "--print-config"]
@@ -370,7 +376,7 @@ def test_command_serves_until_told_to_end(stop: signal.Signals) -> None:
     assert stats["rows"]["sms_chats"] == 3
 
 
-def test_faults_and_the_log_meet(sandbox: Sandbox) -> None:
+def test_faults_appear_in_the_log(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("status", status=502, where="swell"))
     Swell(sandbox).get()
     record = sandbox.requests[0]

@@ -1,4 +1,4 @@
-"""Swell's endpoints: Laravel's rules, and each quirk of the answers."""
+"""Swell's endpoints: validation and every quirk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WEEK = {"from_date": "2024-01-01", "to_date": "2024-01-07"}
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """Message n is created at noon of January n, 2024; message 8 at its midnight."""
+    """Message n is created on January n, 2024, at noon; message 8 at midnight."""
     dataset = Dataset()
     first, second = (dataset.add_location(team_id=team) for team in (1, 2))
     dataset.add_contact(name="Both", location_ids=(first.id, second.id))

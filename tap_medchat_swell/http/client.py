@@ -1,13 +1,15 @@
-"""The client of one vendor: asks until there is an answer that can be used."""
+"""The client of one vendor: sends requests, and retries until a response can be used."""
 
 from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 import typing as t
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 import backoff
 
@@ -17,9 +19,11 @@ from tap_medchat_swell.http.responses import (
     ResponseError,
     Vendor,
     check_status,
+    date_header,
     decode_json,
 )
 from tap_medchat_swell.http.transport import Transport
+from tap_medchat_swell.timestamps import EPOCH, now
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,22 +32,29 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.http.transport import Answer
     from tap_medchat_swell.settings import Options
 
-T = t.TypeVar("T")
-
 BRIEF_RETRIES = 2
 SHORTEST_PAUSE, LONGEST_BACKOFF = 0.5, 60.0
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One GET. `url` holds no secret; `label` names the request in log lines."""
+class Request:
+    """One GET. `url` contains no secret; `label` names the request in log lines.
+
+    `read` makes a page of the document (None for an empty body) and the body's size in bytes. It
+    may raise ResponseError for a document that is not trusted at once, with a `fallback` to use
+    if every retry gets the same.
+    """
 
     url: str
     label: str
+    read: Callable[[t.Any, int], t.Any] = field(compare=False)
 
 
 class Client:
-    """Asks one vendor. `fetch` is called from workers; everything in it is shared."""
+    """Sends requests to one vendor. All workers share it, so `fetch` is thread-safe.
+
+    `requests_sent` and `retries` count requests; `largest_answer` is in bytes.
+    """
 
     def __init__(
         self,
@@ -56,27 +67,34 @@ class Client:
         self.vendor = vendor
         self._options = options
         self._brief_retries = min(BRIEF_RETRIES, options.max_retries)
-        self._is_proven = False
+        self._has_sent_data = False
         self._secret_query = secret_query
         self._rate_limiter = rate_limiter
         self._closed = False
         self._transport = Transport(vendor, options, headers)
         self._log = logging.getLogger(f"tap-medchat-swell.{vendor.name.lower()}")
+        self._counters = threading.Lock()
         self.requests_sent = 0
-        self.largest_answer = 0  # bytes
+        self.retries = 0
+        self.largest_answer = 0
+        self.clock_offset = timedelta()
+        """How far the vendor's clock is ahead of this one."""
+
+    @property
+    def seconds_waited(self) -> float:
+        """For how long no request was sent because of the vendor's rate limits."""
+        return self._rate_limiter.seconds_paused
 
     def close(self) -> None:
-        """Cancel what waits and drop idle connections."""
+        """Cancel waiting requests and drop idle connections."""
         self._closed = True
         self._rate_limiter.wake()
         self._transport.close()
 
-    def fetch(self, ask: Ask, read: Callable[[t.Any], T]) -> T:
-        """Ask until `read` accepts the document, within the retry budget.
+    def fetch(self, request: Request) -> t.Any:
+        """Send a request until `request.read` accepts the document, within the retry budget.
 
-        `read` gets None for a 204 or an empty body that stays so. It may raise ResponseError for a
-        document that is not believed at once, with what is `meant` where it stays so.
-        Raises VendorError when no answer can be used, CancelledError when the client has been
+        Raises VendorError if no response can be used, CancelledError if the client has been
         closed.
         """
         started = time.monotonic()
@@ -84,97 +102,106 @@ class Client:
         failures = Counter[str]()
         while True:
             try:
-                result = read(self._attempt(ask, failures))
+                result = request.read(*self._attempt(request, failures))
             except ResponseError as error:  # noqa: PERF203 - it is what the loop is for
-                if meant := self._meant(error, failures):
-                    return t.cast("T", meant())
-                # Its frames, and what it may mean, would keep the answer while we wait.
-                error.__traceback__ = error.meant = None
-                error.error.where = ask.label
+                if fallback := self._fallback(error, failures):
+                    return fallback()
+                # Its frames and fallback would keep the response in memory while we wait.
+                error.__traceback__ = error.fallback = None
+                error.error.where = request.label
                 self._count(error, failures)
                 pause = error.wait or next(pauses)
                 if time.monotonic() - started + pause > self._options.retry_seconds:
-                    raise self._gave_up(error, ask, failures.total()) from None
+                    raise self._gave_up(error, request, failures.total()) from None
                 self._log.info(
-                    "%s Again in %.1f s (try %d).",
-                    error.error,
-                    pause,
-                    failures.total() + 1,
+                    "%s Retrying in %.1f s (retry %d).", error.error, pause, failures.total()
                 )
                 self._sleep(error, pause)
+                with self._counters:
+                    self.retries += 1
             else:
-                self._is_proven = True
+                self._has_sent_data = True
                 return result
 
     def _count(self, error: ResponseError, failures: Counter[str]) -> None:
-        """Count a failure; raises what ends the tries.
+        """Count a failure; raises its error when there have been enough retries.
 
-        Odd answers are counted by kind: one between others must not hide what is meant.
+        Unexpected payloads are counted by kind, so that another failure in between does not
+        keep a fallback from being used.
         """
-        is_odd = error.action is Action.RETRY_LIMITED
-        kind = error.kind if is_odd else error.action.name
+        is_unexpected = error.action is Action.RETRY_LIMITED
+        kind = error.kind if is_unexpected else error.action.name
         failures[kind] += 1
-        most = {
+        limit = {
             Action.FAIL: 0,
-            # A web page may stand for wrong credentials, but not once they have been right.
+            # A web page may mean wrong credentials, but not after they have been accepted.
             Action.RETRY_LIMITED: (
-                self._options.max_retries if self._is_proven else self._brief_retries
+                self._options.max_retries if self._has_sent_data else self._brief_retries
             ),
             Action.RETRY: self._options.max_retries,
             Action.RATE_LIMITED: math.inf,
         }[error.action]
-        if failures[kind] > most:
+        if failures[kind] > limit:
             raise error.error from None
 
     def _sleep(self, error: ResponseError, pause: float) -> None:
-        if _stops_all(error):
+        if _concerns_all(error):
             self._rate_limiter.pause(pause)
         else:
             time.sleep(pause)
 
-    def _gave_up(self, error: ResponseError, ask: Ask, tries: int) -> VendorError:
+    def _gave_up(self, error: ResponseError, request: Request, tries: int) -> VendorError:
         return VendorError(
-            f"{error} Gave up on {ask.label} after {tries} tries, as retry_seconds "
-            f"allows {self._options.retry_seconds} s."
+            f"{error} Gave up on {request.label} after {tries} tries, because retry_seconds is "
+            f"{self._options.retry_seconds}."
         )
 
-    def _attempt(self, ask: Ask, failures: Counter[str]) -> t.Any:
+    def _attempt(self, request: Request, failures: Counter[str]) -> tuple[t.Any, int]:
         headers = None
         self._rate_limiter.acquire(lambda: self._closed)
         try:
-            self.requests_sent += 1
-            with self._transport.get(ask.url + self._secret_query) as answer:
+            with self._counters:
+                self.requests_sent += 1
+            with self._transport.get(request.url + self._secret_query) as answer:
                 headers = answer.headers
                 size = len(answer.body)
-                self.largest_answer = max(self.largest_answer, size)
-                self._log.debug("%s: HTTP %d, %d bytes.", ask.label, answer.status, size)
-                return self._document(answer, failures)
+                self._note_clock(headers)
+                with self._counters:
+                    self.largest_answer = max(self.largest_answer, size)
+                self._log.debug("%s: HTTP %d, %d bytes.", request.label, answer.status, size)
+                return self._document(answer, failures), size
         except ResponseError as error:
-            if _stops_all(error) and (error.wait or 0) <= self._options.retry_seconds:
-                self._rate_limiter.pause(error.wait or SHORTEST_PAUSE)  # nobody may slip in
+            if _concerns_all(error) and (error.wait or 0) <= self._options.retry_seconds:
+                self._rate_limiter.pause(error.wait or SHORTEST_PAUSE)  # before the release
             raise
         finally:
             self._rate_limiter.release(headers)
+
+    def _note_clock(self, headers: Mapping[str, str]) -> None:
+        sent = date_header(headers)
+        if sent is not None:
+            self.clock_offset = timedelta(seconds=sent) - (now() - EPOCH)
 
     def _document(self, answer: Answer, failures: Counter[str]) -> t.Any:
         check_status(self.vendor, answer.status, answer.headers, answer.body)
         try:
             return decode_json(self.vendor, answer.body)
         except ResponseError as error:
-            meant = self._meant(error, failures)
-            if meant is None:
+            fallback = self._fallback(error, failures)
+            if fallback is None:
                 raise
-            return meant()
+            return fallback()
 
-    def _meant(self, error: ResponseError, failures: Counter[str]) -> Callable[[], t.Any] | None:
-        """What it means, once it has come too often to be an accident."""
-        return error.meant if failures[error.kind] >= self._brief_retries else None
+    def _fallback(self, error: ResponseError, failures: Counter[str]) -> Callable[[], t.Any] | None:
+        """The fallback, once the same failure has occurred too often to be an accident."""
+        return error.fallback if failures[error.kind] >= self._brief_retries else None
 
 
-def _stops_all(error: ResponseError) -> bool:
-    """Whether it tells of the vendor's limits, which hold for all requests."""
-    may_pass = error.action is not Action.FAIL
-    return error.action is Action.RATE_LIMITED or (may_pass and error.wait is not None)
+def _concerns_all(error: ResponseError) -> bool:
+    """Whether it is about the vendor's limits, which apply to all requests."""
+    if error.action is Action.FAIL:
+        return False
+    return error.action is Action.RATE_LIMITED or error.wait is not None
 
 
 def _pauses() -> t.Iterator[float]:

@@ -1,10 +1,9 @@
-"""The one rate_limiter through which all requests to a vendor pass.
+"""The rate limiter that all requests to one vendor pass through.
 
-Whatever one worker learns of the vendor's limits holds for all: a wait that was asked
-for stops everybody, announced remainders are not overdrawn, and after a 429 fewer
-requests run side by side until answers have come back well for a while. Where that is
-refused again and again, it is tried more and more rarely: a vendor may count requests
-that run side by side.
+What one worker learns about the vendor's limits applies to all of them. A requested wait pauses
+everybody; announced remainders are not exceeded; after a 429 the number of concurrent requests
+is halved, and grows by one per round trip (AIMD). A limit that was refused before is tried more
+and more rarely, because a vendor may also limit concurrent requests.
 """
 
 from __future__ import annotations
@@ -24,7 +23,10 @@ MAX_BACKOFF = 64.0
 
 
 class RateLimiter:
-    """Admits requests one by one; all times are seconds of a monotonic clock."""
+    """Admits requests one by one; all times are seconds of a monotonic clock.
+
+    `seconds_paused` is for how long nobody was admitted because of a 429 or Retry-After.
+    """
 
     def __init__(
         self,
@@ -41,11 +43,10 @@ class RateLimiter:
         self._in_flight = 0
         self._not_before = 0.0
         self._remaining: int | None = None
-        self._period_start: float | None = None
-        self._period: float | None = None
+        self.seconds_paused = 0.0
 
     def acquire(self, is_closed: Callable[[], bool]) -> None:
-        """Wait for admission; raises CancelledError when the client is closed: see `wake`."""
+        """Wait for admission; raises CancelledError once the client is closed: see `wake`."""
         with self._changed:
             while True:
                 if is_closed():
@@ -58,34 +59,19 @@ class RateLimiter:
             self._starts.append(self._clock())
 
     def _wait(self) -> float | None:
-        """Seconds until the next admission, None until another request is done."""
+        """Seconds until the next admission; None: until another request is done."""
         now = self._clock()
         if now < self._not_before:
             return self._not_before - now
         if self._in_flight >= max(1, int(self._limit)):
             return None
-        if self._remaining is not None and self._remaining <= self._in_flight:
-            if self._in_flight:
-                return None
-            return self._until_next_period(now)
-        return self._until_under_cap(now)
+        # With nothing left, one request at a time finds out whether a new period has begun.
+        # Laravel announces the end of a period only in its 429.
+        if self._remaining is not None and 0 < self._in_flight >= self._remaining:
+            return None
+        return self._until_below_cap(now)
 
-    def _until_next_period(self, now: float) -> float:
-        """Seconds until the vendor counts anew; 0 lets one request through to find out.
-
-        Laravel counts in fixed periods that begin with their first request, and tells
-        a period's end only in a 429. So the first one is run into, and the length that
-        it teaches keeps later periods clear of them.
-        """
-        if self._period is None or self._period_start is None:
-            return self._until_under_cap(now)
-        wait = self._period_start + self._period - now
-        if wait <= 0:
-            self._remaining = None
-            return self._until_under_cap(now)
-        return wait
-
-    def _until_under_cap(self, now: float) -> float:
+    def _until_below_cap(self, now: float) -> float:
         if self._per_minute is None:
             self._starts.clear()
             return 0.0
@@ -96,22 +82,22 @@ class RateLimiter:
         return self._starts[0] + MINUTE - now
 
     def release(self, headers: Mapping[str, str] | None) -> None:
-        """A request is done; `headers` are its answer's, in lower case; None: none came."""
+        """A request is done; `headers` of its response have lowercase names; None: no response."""
         with self._changed:
             self._in_flight -= 1
-            # While nobody is admitted, answers tell of what is over, refusals among them.
+            # During a pause, responses reflect an earlier state; refusals are among them.
             if headers is not None and self._clock() >= self._not_before:
                 self._learn(headers)
                 self._increase()
             self._changed.notify_all()
 
     def _increase(self) -> None:
-        """By one per round trip; beyond what was refused, the slower the oftener it was."""
+        """Grow by one per round trip; above the ceiling, slower by the backoff."""
         backoff = self._backoff if self._limit >= self._ceiling else 1.0
         self._limit = min(self._max_limit, self._limit + 1 / (backoff * self._limit))
 
     def _decrease(self) -> None:
-        if self._remaining is None:  # else it was a number per minute that was overdrawn
+        if self._remaining is None:  # else too many per minute, not too many at once
             self._ceiling = max(1.0, self._in_flight - 1.0)
             self._backoff = min(2 * self._backoff, MAX_BACKOFF)
         self._limit = max(1.0, self._limit / 2)
@@ -124,30 +110,28 @@ class RateLimiter:
             self._remaining = None
             return
         left = int(remaining)
-        if self._remaining is None or left > self._remaining + self._in_flight:
-            self._period_start = self._clock()
+        is_new_period = self._remaining is None or left > self._remaining + self._in_flight
+        # Responses overtake each other: within a period the smallest number is the newest.
+        if is_new_period or left < t.cast("int", self._remaining):
             self._remaining = left
-        # Answers overtake each other: the smallest number is the newest.
-        self._remaining = min(left, self._remaining)
 
     def pause(self, seconds: float) -> None:
-        """A 429 or Retry-After came: admit nobody for so long, then fewer at a time.
+        """After a 429 or Retry-After: admit nobody for this long, then fewer at a time.
 
-        To be called before the refused request leaves; once more only prolongs it. What else
-        is refused while nobody is admitted was under way already, and is no new sign.
+        Call it before the refused request is released; calling it again only prolongs the
+        pause. Other refusals during a pause were already in flight, and are no new sign.
         """
         with self._changed:
             now = self._clock()
             end = now + seconds
-            if self._period_start is not None:
-                self._period = max(end - self._period_start, 1.0)
             if now >= self._not_before:
                 self._decrease()
+            self.seconds_paused += max(0.0, end - max(now, self._not_before))
             self._not_before = max(self._not_before, end)
-            self._remaining = self._period_start = None
+            self._remaining = None
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """Have whoever waits see that its client has been closed."""
+        """Let everybody who waits notice that the client has been closed."""
         with self._changed:
             self._changed.notify_all()

@@ -1,9 +1,9 @@
-"""From an answer's status and shape to what is done about it: the one table.
+"""What to do about each response that is not the data that was requested.
 
-An answer that is not what was asked for never becomes "no rows" (P3): it is asked for
-again where that can help, and otherwise ends the reading with one sentence. Sentences
-hold numbers, names of settings and the vendor's own error codes and parameter names;
-nothing else of a body, which may hold patient text.
+Such a response never becomes "no rows" (P3): it is requested again where that can help, and
+otherwise ends the stream with one sentence. Sentences contain numbers, names of settings and
+the vendor's own error codes and parameter names. Nothing else of a body is repeated, because
+it may contain patient data.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import email.utils
 import enum
 import functools
+import http
 import json
 import re
 import time
@@ -19,64 +20,64 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tap_medchat_swell.errors import OK, PageTooLargeError, VendorError
+from tap_medchat_swell.errors import PageTooLargeError, VendorError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class Action(enum.Enum):
-    """What helps against an answer that cannot be used."""
+    """What helps against a response that cannot be used."""
 
-    FAIL = "nothing: end with the sentence"
-    RETRY = "asking again a little later"
-    RETRY_LIMITED = "asking again twice; oftener, once the vendor has answered well"
-    RATE_LIMITED = "waiting until the rate limit allows more, however often"
+    FAIL = "nothing: stop with the sentence"
+    RETRY = "retrying after a pause"
+    RETRY_LIMITED = "retrying twice; more often once the vendor has sent data"
+    RATE_LIMITED = "waiting until the rate limit allows more, without limit"
 
 
 @dataclass(frozen=True)
 class Vendor:
-    """What the table needs to know of a vendor.
+    """What the rules below need to know about a vendor.
 
-    `advice` holds, for a status, what the user of the tap can do about it.
-    `parameters` are the names that may be repeated from an error body.
+    `advice` says what the user can do about a status. `parameters` maps the query parameters
+    that may be named from an error body to what to check if the vendor rejects one.
     """
 
     name: str
     advice: Mapping[int, str] = field(default_factory=dict)
-    parameters: frozenset[str] = frozenset()
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
+OK, NO_CONTENT, BAD_REQUEST, UNAVAILABLE = 200, 204, 400, 503
+# The action, and what the vendor did; "" if the status says it all.
 RULES: dict[int, tuple[Action, str]] = {
-    400: (Action.FAIL, "refused the request as malformed"),
-    401: (Action.FAIL, "refused the credentials"),
-    403: (Action.FAIL, "refused access"),
-    404: (Action.FAIL, "knows no such address"),
-    406: (Action.FAIL, "does not offer the version that was asked for"),
-    408: (Action.RETRY, "gave up waiting for the request"),
-    409: (Action.RETRY_LIMITED, "reported a conflict"),
-    415: (Action.FAIL, "does not offer the version that was asked for"),
-    422: (Action.FAIL, "refused a parameter"),
-    425: (Action.RETRY, "asked for the request later"),
-    429: (Action.RATE_LIMITED, "limits the rate of requests"),
+    401: (Action.FAIL, "rejected the credentials"),
+    403: (Action.FAIL, "denied access"),
+    406: (Action.FAIL, "does not support the requested version"),
+    408: (Action.RETRY, ""),
+    409: (Action.RETRY_LIMITED, ""),
+    415: (Action.FAIL, "does not support the requested version"),
+    422: (Action.FAIL, "rejected a parameter"),
+    425: (Action.RETRY, ""),
+    429: (Action.RATE_LIMITED, "rate-limited the request"),
 }
 RULE_BY_CLASS: dict[int, tuple[Action, str]] = {
-    1: (Action.RETRY_LIMITED, "sent an interim answer only"),
-    2: (Action.RETRY_LIMITED, "sent an answer without data"),
-    3: (Action.FAIL, "redirected the request, which is never followed"),
-    4: (Action.FAIL, "refused the request"),
-    5: (Action.RETRY, "failed to answer"),
+    1: (Action.RETRY_LIMITED, ""),
+    2: (Action.RETRY_LIMITED, ""),
+    3: (Action.FAIL, "redirected the request, and redirects are never followed"),
+    4: (Action.FAIL, ""),
+    5: (Action.RETRY, ""),
 }
-NO_CONTENT = 204
-UNAVAILABLE = 503
+TEMPORARY_REDIRECTS = {302, 303, 307}
+PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
 
 
 class ResponseError(Exception):
-    """An answer, or the lack of one, that cannot be used as it is.
+    """A response, or the lack of one, that cannot be used.
 
-    `wait` is how many seconds the vendor asked for; `error` is what to raise when
-    nothing (more) is done about it. `meant` gives what the answer holds if it is no
-    accident on the way: if it stays like that, however often it is asked for.
+    `wait` is the number of seconds that the vendor asked to wait; `error` is what to raise
+    when it is not retried (again). `fallback` returns what to make of the response if every
+    retry gets the same one, so that it is not an accident on the way.
     """
 
     def __init__(
@@ -84,17 +85,17 @@ class ResponseError(Exception):
         action: Action,
         error: VendorError,
         wait: float | None = None,
-        meant: Callable[[], t.Any] | None = None,
+        fallback: Callable[[], t.Any] | None = None,
     ) -> None:
         super().__init__(str(error))
         self.action = action
         self.error = error
         self.wait = wait
-        self.meant = meant
+        self.fallback = fallback
 
     @property
     def kind(self) -> str:
-        """Alike for what went wrong in the same way."""
+        """Equal for failures of the same kind."""
         return re.sub(r"\d+", "", str(self))
 
 
@@ -102,33 +103,55 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     """Raise ResponseError unless the status is 200, or 204 with its empty body (M1)."""
     if status in {OK, NO_CONTENT}:
         return
-    action, what = RULES.get(status) or RULE_BY_CLASS.get(
-        status // 100, (Action.FAIL, "sent an unknown status")
-    )
+    action, what = RULES.get(status) or RULE_BY_CLASS.get(status // 100, (Action.FAIL, ""))
+    advice = vendor.advice.get(status, "")
     if action is Action.FAIL and _is_cut(body):
-        action = Action.RETRY_LIMITED  # what helps may stand in what was cut off (M3)
-    sentence = " ".join(
-        filter(
-            None,
-            (
-                f"{vendor.name} {what} (HTTP {status}{_request_id(headers)}).",
-                _details(vendor, body),
-                vendor.advice.get(status, ""),
-            ),
-        )
+        action = Action.RETRY_LIMITED  # the missing part may say what to do (M3)
+    if status in TEMPORARY_REDIRECTS and "login" not in headers.get("location", "").lower():
+        action = Action.RETRY_LIMITED
+        advice = f"{vendor.name} may be down for maintenance, or {_url_setting(vendor)} is wrong."
+    document = _parsed(body)
+    fields = _rejected_fields(vendor, document)
+    sentences = (
+        _headline(vendor, status, what, headers),
+        _error_code(document),
+        *(f"{name}: {phrase}." for name, phrase in fields.items()),
+        _field_advice(vendor, fields) or advice,
     )
+    sentence = " ".join(filter(None, sentences))
     error = VendorError(sentence)
-    if status == 400 and re.search(rb"\btop\b", body.lower()):  # noqa: PLR2004
+    if status == BAD_REQUEST and re.search(rb"\btop\b", body.lower()):
         error = PageTooLargeError(sentence, _named_limit(body))
-    error.status = status
-    wait = asked_wait(headers, is_limited=action is Action.RATE_LIMITED)
+    error.status, error.fields = status, frozenset(fields)
+    wait = requested_wait(headers, is_limited=action is Action.RATE_LIMITED)
     if status == UNAVAILABLE and wait is not None:
-        action = Action.RATE_LIMITED  # as short waits, asked for, would use up all tries
+        action = Action.RATE_LIMITED  # else several short waits would use up all retries
     raise ResponseError(action, error, wait)
 
 
+def _url_setting(vendor: Vendor) -> str:
+    return f"{vendor.name.lower()}_api_url"
+
+
+def _headline(vendor: Vendor, status: int, what: str, headers: Mapping[str, str]) -> str:
+    code = f"{status} {PHRASES.get(status, '')}".strip()
+    request = _request_id(headers)
+    if what:
+        return f"{vendor.name} {what} ({code}{request and ', '}{request})."
+    return f"{vendor.name} returned {code}{request and f' ({request})'}."
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    for name in ("x-request-id", "request-id", "x-correlation-id", "cf-ray"):
+        value = headers.get(name, "")
+        # It must look machine-made, because a name or a phone number could be in its place.
+        if re.fullmatch(r"(?=.*[a-f])[\da-f-]{16,64}(-[a-z]{3})?", value, re.IGNORECASE):
+            return f"request {value}"
+    return ""
+
+
 def _parsed(body: bytes) -> t.Any:
-    """The document in an error's body; None where it holds none."""
+    """The JSON document in an error's body, or None."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -136,7 +159,7 @@ def _parsed(body: bytes) -> t.Any:
 
 
 def _is_cut(body: bytes) -> bool:
-    """Whether a JSON document begins but does not end."""
+    """Whether the body is the beginning of a JSON document."""
     return _begins_as_json(body) and _parsed(body) is None
 
 
@@ -150,119 +173,82 @@ def _named_limit(body: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
-def _request_id(headers: Mapping[str, str]) -> str:
-    for name in ("x-request-id", "request-id", "x-correlation-id", "cf-ray"):
-        value = headers.get(name, "")
-        # Made by a machine: a name or a phone number could stand there, too.
-        if re.fullmatch(r"(?=.*[a-f])[\da-f-]{16,64}(-[a-z]{3})?", value, re.IGNORECASE):
-            return f", request {value}"
-    return ""
-
-
-# Phrases of Laravel's own validation messages. Anything else may quote what was sent.
-KNOWN_PHRASES = (
-    "is required",
-    "field is required",
-    "is invalid",
-    "must be an integer",
-    "must be a date",
-    "is not a valid date",
-    "does not match the format",
-    "must be a date before or equal to",
-    "must be a date after or equal to",
-    "must be a date before",
-    "must be a date after",
-    "must be at least",
-    "must not be greater than",
-    "may not be greater than",
-    "must be between",
-    "cannot exceed",
-    "may not exceed",
-    "must not exceed",
+# Codes are repeated only if they cannot be a name or a phone number.
+KNOWN_CODE = re.compile(
+    r"\d{1,6}|Unauthorized|Forbidden|([A-Z][a-z]+){1,4}"
+    r"(Request|Requests|Input|Filter|Token|Expired|Denied|Scope|Found|Version|Exceeded|Error|"
+    r"Unavailable|Supported)"
 )
-KNOWN_CODES = frozenset(
-    [
-        "BadRequest",
-        "InvalidInput",
-        "InvalidFilter",
-        "Unauthorized",
-        "InvalidToken",
-        "ExpiredToken",
-        "TokenExpired",
-        "Forbidden",
-        "AccessDenied",
-        "InsufficientScope",
-        "NotFound",
-        "UnsupportedApiVersion",
-        "InvalidApiVersion",
-        "TooManyRequests",
-        "RateLimitExceeded",
-        "InternalServerError",
-        "ServiceUnavailable",
-        "QueryOptionsNotSupported",
-    ]
+# Laravel's validation messages; versions 8 and 10 word some of them differently.
+KNOWN_PHRASE = re.compile(
+    r"is required|is invalid|must be an integer|is not a valid date|must be a valid date"
+    r"|must be a date( (before|after)( or equal to)?)?|(does not|must) match the format"
+    r"|must be at least \d{1,4}\b|must be between \d{1,4} and \d{1,4}\b"
+    r"|(must|may) not (be greater than|exceed) \d{1,4}\b"
 )
+MAX_FIELDS = 5
 
 
-def _details(vendor: Vendor, body: bytes) -> str:
-    """The vendor's error code, and the names of refused parameters with known phrases."""
-    document = _parsed(body)
+def _error_code(document: t.Any) -> str:
     if not isinstance(document, dict):
         return ""
     inner = document.get("error")
     code = (inner if isinstance(inner, dict) else document).get("code")
-    parts = [f"Error code {code}."] if _is_known_code(code) else []
-    errors = document.get("errors")
-    if isinstance(errors, dict):
-        parts.extend(_field_details(vendor, errors))
-    return " ".join(parts)
+    is_known = isinstance(code, (str, int)) and KNOWN_CODE.fullmatch(str(code))
+    return f"Error code {code}." if is_known else ""
 
 
-def _is_known_code(code: object) -> bool:
-    if not isinstance(code, (str, int)):
-        return False  # a list cannot even be looked for in a set
-    return code in KNOWN_CODES or bool(re.fullmatch(r"\d{1,6}", str(code)))
+def _rejected_fields(vendor: Vendor, document: t.Any) -> dict[str, str]:
+    """The known parameters in Laravel's `errors`, and what it says about them if known."""
+    errors = document.get("errors") if isinstance(document, dict) else None
+    if not isinstance(errors, dict):
+        return {}
+    return dict(_known_fields(vendor, errors))
 
 
-def _field_details(vendor: Vendor, errors: Mapping[str, t.Any]) -> list[str]:
-    named = [name for name in errors if name in vendor.parameters]
-    details = [f"{name}: {_known_phrase(errors[name])}." for name in named[:5]]
-    if len(errors) > len(named):
-        details.append(f"Other fields refused: {len(errors) - len(named)}.")
-    return details
+def _known_fields(vendor: Vendor, errors: Mapping[str, t.Any]) -> Iterator[tuple[str, str]]:
+    for key, messages in list(errors.items())[:MAX_FIELDS]:
+        name = key.partition(".")[0]  # `location_id.0` is an item of a list
+        if name in vendor.parameters:
+            found = KNOWN_PHRASE.search(json.dumps(messages)[:2000])
+            yield name, found[0] if found else "rejected"
 
 
-def _known_phrase(messages: object) -> str:
-    text = json.dumps(messages)[:2000]
-    found = [phrase for phrase in KNOWN_PHRASES if phrase in text]
-    return max(found, key=len, default="refused")
+def _field_advice(vendor: Vendor, fields: Mapping[str, str]) -> str:
+    checks = dict.fromkeys(filter(None, (vendor.parameters[name] for name in fields)))
+    return f"Check {' and '.join(checks)}." if checks else ""
 
 
 MAX_WAIT = 3600.0
 
 
-def asked_wait(headers: Mapping[str, str], *, is_limited: bool) -> float | None:
-    """Seconds to wait by Retry-After (seconds or a date), else by X-RateLimit-Reset.
+def requested_wait(headers: Mapping[str, str], *, is_limited: bool) -> float | None:
+    """Seconds to wait according to Retry-After (seconds or a date) or X-RateLimit-Reset.
 
-    The reset counts where requests are limited, as it may stand on every answer. It is an
-    instant (epoch seconds, as Laravel sends it) or, where it is too small for one, a
-    number of seconds. Instants are by the vendor's clock, which the Date header shows.
-    Never below 0 or over an hour (M20, W21).
+    The reset counts only on rate-limited responses, as others may have the header too. It is
+    a time (epoch seconds, as Laravel sends it) or, if too small for that, a number of seconds.
+    Times are read by the vendor's clock, which the Date header shows. The result is between 0
+    and an hour (M20, W21).
     """
-    now = _instant(headers.get("date", "")) or time.time()
+    now = date_header(headers) or time.time()
     value = headers.get("retry-after", "").strip()
     wait = _seconds(value)
     if wait is None:
-        instant = _instant(value)
-        wait = None if instant is None else instant - now
+        until = _epoch_of_date(value)
+        wait = None if until is None else until - now
     if wait is None and is_limited:
         wait = _seconds(headers.get("x-ratelimit-reset", ""))
-        if wait is not None and wait > 1e8:  # noqa: PLR2004 - no wait lasts three years
+        if wait is not None and wait > 1e8:  # noqa: PLR2004 - nobody waits three years
             wait -= now
     return None if wait is None else min(max(wait, 0.0), MAX_WAIT)
 
 
-def _instant(text: str) -> float | None:
+def date_header(headers: Mapping[str, str]) -> float | None:
+    """When the response was sent, by the vendor's clock, in epoch seconds."""
+    return _epoch_of_date(headers.get("date", ""))
+
+
+def _epoch_of_date(text: str) -> float | None:
     try:
         parsed = email.utils.parsedate_tz(text)
         return email.utils.mktime_tz(parsed) if parsed else None
@@ -275,36 +261,36 @@ def _seconds(text: str) -> float | None:
 
 
 def decode_json(vendor: Vendor, body: bytes) -> t.Any:
-    """The document in a body.
+    """The JSON document in a body; raises ResponseError if there is none.
 
-    What is not JSON raises ResponseError. An empty body, or null, may be meant as none, and
-    bytes that are not UTF-8 as they are. Lone surrogates are replaced, as UTF-8 has no
-    form for them.
+    The fallback for an empty body or null is None; for bytes that are not UTF-8 it is the
+    document with replacement characters. Lone surrogates are replaced at once, because UTF-8
+    cannot encode them.
     """
     try:
         document = msgspec.json.decode(body)
     except RecursionError:
         raise _not_json(vendor, "is nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        document = _decode_slowly(vendor, body)
+        document = _decode_leniently(vendor, body)
     if document is None:
-        raise unexpected_payload(vendor, "an empty answer", lambda: None)
+        raise unexpected_payload(vendor, "an empty response", lambda: None)
     return document
 
 
-def _decode_slowly(vendor: Vendor, body: bytes, errors: str = "strict") -> t.Any:
+def _decode_leniently(vendor: Vendor, body: bytes, errors: str = "strict") -> t.Any:
     if not body.strip():
         return None
     try:
         return _without_surrogates(json.loads(body.decode("utf-8-sig", errors)))
     except UnicodeDecodeError:
-        replaced = functools.partial(_decode_slowly, vendor, body, "replace")
+        replaced = functools.partial(_decode_leniently, vendor, body, "replace")
         raise _not_json(vendor, "is not UTF-8", replaced) from None
     except RecursionError:
         raise _not_json(vendor, "is nested too deeply") from None
     except ValueError:
         if _begins_as_json(body):
-            sentence = f"{vendor.name} sent an answer that was cut short ({len(body)} bytes)."
+            sentence = f"{vendor.name} sent a truncated response ({len(body)} bytes)."
             raise ResponseError(Action.RETRY, VendorError(sentence)) from None
         what = "is a web page" if b"<html" in body[:2000].lower() else "is not JSON"
         raise _not_json(vendor, f"{what} ({len(body)} bytes)") from None
@@ -321,21 +307,24 @@ def _without_surrogates(value: t.Any) -> t.Any:
 
 
 def names_error(document: t.Any) -> bool:
-    """Whether an object says of itself, under a 200, that it is an error."""
+    """Whether the object in a 200 response says that it is an error."""
     if not isinstance(document, dict):
         return False
     by_key = {key.lower(): value for key, value in document.items()}
     return by_key.get("success") is False or any(map(by_key.get, ("error", "errors")))
 
 
-def _not_json(vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None) -> ResponseError:
-    return unexpected_payload(vendor, f"an answer that {what}", meant)
+def _not_json(
+    vendor: Vendor, what: str, fallback: Callable[[], t.Any] | None = None
+) -> ResponseError:
+    return unexpected_payload(vendor, f"a response that {what}", fallback)
 
 
 def unexpected_payload(
-    vendor: Vendor, what: str, meant: Callable[[], t.Any] | None = None
+    vendor: Vendor, what: str, fallback: Callable[[], t.Any] | None = None
 ) -> ResponseError:
-    """A 200 that holds something else than what was asked for."""
-    error = VendorError(f"{vendor.name} sent {what}. {vendor.advice.get(OK, '')}".strip())
+    """For a 200 response that is not the requested data; `what` completes "Swell sent ..."."""
+    advice = vendor.advice.get(OK, "") if fallback is None else ""  # else it may be nothing odd
+    error = VendorError(f"{vendor.name} sent {what}. {advice}".strip())
     error.status = OK
-    return ResponseError(Action.RETRY_LIMITED, error, meant=meant)
+    return ResponseError(Action.RETRY_LIMITED, error, fallback=fallback)

@@ -1,8 +1,7 @@
-"""One GET over the wire, within bounds of time and memory.
+"""One GET over the network, with bounded time and memory.
 
-Prepared requests go through the transport adapter of `requests`, past its session: a
-session would add credentials from `.netrc`, follow redirects, keep cookies and
-re-encode the query, none of which these APIs want.
+Prepared requests go to the transport adapter of `requests` without a session, which would add
+credentials from `.netrc`, follow redirects, keep cookies and re-encode the query.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import requests
 import requests.adapters
 import urllib3
 import urllib3.exceptions
+from typing_extensions import override
 
 from tap_medchat_swell.errors import PageTooLargeError, VendorError
 from tap_medchat_swell.http.responses import Action, ResponseError
@@ -32,15 +32,16 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.settings import Options
 
 UNTRUSTED = (
-    "{vendor} does not show a valid certificate. Behind a company's proxy, set "
+    "{vendor} did not present a valid certificate. Behind a company's proxy, set "
     "REQUESTS_CA_BUNDLE to its certificates."
 )
+BAD_BUNDLE = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE is not a file of certificates."
 UNREACHABLE = (
-    "{vendor} cannot be reached or broke the connection off. Check {prefix}_api_url and the "
-    "network if this stays so."
+    "{vendor} cannot be reached, or closed the connection. If this persists, check "
+    "{prefix}_api_url and the network."
 )
-# The vendors' own addresses have been checked: what cannot be parsed is a proxy's.
-NO_ADDRESS = (
+# The vendors' URLs have been validated: one that cannot be parsed is a proxy's.
+BAD_PROXY_URL = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     urllib3.exceptions.LocationParseError,
@@ -49,12 +50,12 @@ REASONS: tuple[tuple[t.Any, Action, str], ...] = (
     (
         requests.exceptions.SSLError,
         Action.RETRY,
-        "{vendor} does not speak TLS as expected. Check {prefix}_api_url.",
+        "{vendor}: the TLS handshake failed. Check {prefix}_api_url.",
     ),
     (
         requests.exceptions.ProxyError,
         Action.RETRY,
-        "{vendor} cannot be reached through the proxy of the environment. Check HTTPS_PROXY.",
+        "{vendor} cannot be reached through the configured proxy. Check HTTPS_PROXY.",
     ),
     (
         requests.exceptions.ConnectTimeout,
@@ -66,17 +67,17 @@ REASONS: tuple[tuple[t.Any, Action, str], ...] = (
         Action.RETRY,
         "{vendor} did not answer within read_timeout_seconds.",
     ),
-    (NO_ADDRESS, Action.FAIL, "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names a proxy of no use."),
+    (BAD_PROXY_URL, Action.FAIL, "HTTPS_PROXY or ALL_PROXY is not a valid proxy URL."),
 )
 CHUNK = 1 << 20
 LARGE = 4 << 20
-ANSWER_TIMEOUTS = 10  # a whole answer may take so many read time-outs
+ANSWER_TIMEOUTS = 10  # a whole response may take this many read timeouts
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came; the names of headers are in lower case."""
+    """A complete response; header names are lowercase."""
 
     status: int
     headers: Mapping[str, str]
@@ -84,40 +85,43 @@ class Answer:
 
 
 class Deadline(io.RawIOBase):
-    """What a connection brings, up to a deadline: a time-out alone bounds no trickle."""
+    """Reads a connection until a deadline; a timeout alone does not bound a slow trickle."""
 
     def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
         self._raw = raw
         self._end = time.monotonic() + seconds
 
+    @override
     def readable(self) -> bool:
-        """It is for reading."""
+        """Return True."""
         return True
 
+    @override
     def readinto(self, buffer: t.Any) -> int | None:
-        """Read what there is; raises TimeoutError after the deadline."""
+        """Read what has arrived; raises TimeoutError after the deadline."""
         if time.monotonic() > self._end:
             raise TimeoutError
         return t.cast("t.Any", self._raw).readinto(buffer)  # type: ignore[no-any-return]
 
+    @override
     def close(self) -> None:
-        """Close the connection's own stream, too."""
+        """Close the connection's own stream as well."""
         self._raw.close()
         super().close()
 
 
 def _response_within(seconds: float, *args: t.Any, **kwargs: t.Any) -> http.client.HTTPResponse:
-    """A response that takes no longer, from its first byte to its last."""
+    """A response that takes at most this long, headers and body."""
     response = http.client.HTTPResponse(*args, **kwargs)
     response.fp = io.BufferedReader(Deadline(response.fp.detach(), seconds))
     return response
 
 
 class OneHostAdapter(requests.adapters.HTTPAdapter):
-    """Sends all requests to one host, in one way.
+    """Sends all requests to one host, through one connection pool.
 
-    What `requests` finds out anew for every request (proxy, certificates, pool, cookies)
-    takes a third of the processor time of a request.
+    `requests` looks up proxy, certificates, pool and cookies for every request, which takes a
+    third of a request's CPU time.
     """
 
     _pool: t.Any = None
@@ -126,6 +130,7 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=connections)
         self._response_class = staticmethod(functools.partial(_response_within, answer_seconds))
 
+    @override
     def get_connection_with_tls_context(
         self,
         request: requests.PreparedRequest,
@@ -133,7 +138,7 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
         proxies: t.Any = None,
         cert: t.Any = None,
     ) -> t.Any:
-        """The connections to the host, which from the first on verify its certificate."""
+        """The connection pool, which verifies the host's certificate from the start."""
         if self._pool is None:
             pool: t.Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
             super().cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call]
@@ -142,22 +147,24 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
             self._pool = pool
         return self._pool
 
+    @override
     def cert_verify(self, *_: object) -> None:
-        """Done, once for all connections."""
+        """Do nothing: the pool is set up to verify."""
 
+    @override
     def build_response(  # type: ignore[override]
         self, req: requests.PreparedRequest, resp: urllib3.HTTPResponse
     ) -> urllib3.HTTPResponse:
-        """What urllib3 gives: nobody asks for cookies and encodings."""
+        """Return urllib3's response; cookies and encodings are not needed."""
         del req
         return resp
 
 
 class Transport:
-    """Gets answers from one vendor; shared by all workers.
+    """Gets responses from one vendor; shared by all workers.
 
-    What goes wrong on the way raises ResponseError, told by its type alone: the texts of the
-    exceptions behind it hold the URL and its token.
+    Network failures raise ResponseError, whose sentence depends only on their type: their own
+    texts contain the URL and its token.
     """
 
     def __init__(self, vendor: Vendor, options: Options, headers: Mapping[str, str]) -> None:
@@ -182,7 +189,7 @@ class Transport:
 
     @contextlib.contextmanager
     def get(self, url: str) -> Iterator[Answer]:
-        """Get an answer. Large ones are held by one worker at a time, as long as this lasts."""
+        """Get a response; only one large one at a time is in memory while this context lasts."""
         with contextlib.ExitStack() as stack:
             response = self._send(url)
             body = self._body(response, stack)
@@ -215,7 +222,7 @@ class Transport:
         chunks: list[bytes] = []
         size = 0
         try:
-            # read1, as read would wait for a full chunk however slowly bytes trickle in
+            # Not read, which waits for a full chunk however slowly the bytes arrive.
             while chunk := response.read1(CHUNK, decode_content=True):
                 if size <= LARGE < size + len(chunk):
                     stack.enter_context(self._one_large)
@@ -234,39 +241,46 @@ class Transport:
     def _check_size(self, size: int) -> None:
         if size > self._options.max_response_mb << 20:
             sentence = (
-                f"{self._vendor.name} sent an answer of over "
-                f"{self._options.max_response_mb} MiB. Lower the page size, or raise "
+                f"{self._vendor.name} sent a response of over "
+                f"{self._options.max_response_mb} MiB. Reduce the page size or increase "
                 "max_response_mb."
             )
             raise ResponseError(Action.FAIL, PageTooLargeError(sentence))
 
     def _broken_off(self, error: Exception) -> ResponseError:
         timed_out = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
-        what = "took too long" if isinstance(error, timed_out) else "broke off"
-        sentence = f"An answer of {self._vendor.name} {what} halfway."
+        what = "took too long" if isinstance(error, timed_out) else "was interrupted"
+        sentence = f"A response from {self._vendor.name} {what}."
         return ResponseError(Action.RETRY, VendorError(sentence))
 
 
 def _reason(error: Exception) -> tuple[Action, str]:
-    """What helps against a failure to reach a vendor, and how to tell."""
-    if _is_untrusted(error):
+    """What helps against a failure to reach a vendor, and the sentence for it."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Action.FAIL, UNTRUSTED
-    if type(error) is OSError and error.errno is None:  # of `requests`, not of the system
-        return Action.FAIL, "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names no file of certificates."
+    if any(isinstance(cause, ssl.SSLError) and cause.library == "X509" for cause in causes):
+        return Action.FAIL, BAD_BUNDLE  # a file without certificates
+    if type(error) is OSError and error.errno is None:  # raised by `requests`: no such file
+        return Action.FAIL, BAD_BUNDLE
     for kinds, action, sentence in REASONS:
         if isinstance(error, kinds):
             return action, sentence
     return Action.RETRY, UNREACHABLE
 
 
-def _is_untrusted(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
         error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _environment(url: str) -> dict[str, t.Any]:
-    """Proxies and certificate bundles that the environment names, as `requests` does."""
+    """The environment's proxies and certificate bundles, as `requests` reads them.
+
+    Plain http, which is allowed to this machine only, never goes through a proxy.
+    """
     with requests.Session() as session:
         settings = session.merge_environment_settings(url, {}, None, None, None)
-    return {key: settings[key] for key in ("proxies", "verify", "cert")}
+    proxies = {} if url.lower().startswith("http://") else settings["proxies"]
+    return {"proxies": proxies, "verify": settings["verify"], "cert": settings["cert"]}

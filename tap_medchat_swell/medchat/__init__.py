@@ -1,1 +1,1 @@
-"""MedChat: SMS chats, with what hangs on them, out of one sweep of requests."""
+"""MedChat: SMS chats and their messages, memberships and text bot executions."""

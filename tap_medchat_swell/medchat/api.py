@@ -1,15 +1,16 @@
-"""MedChat's "Get SMS Chats": how to ask for pages of chats."""
+"""MedChat's "Get SMS Chats": how to ask for pages of chats, and what counts as an answer."""
 
 from __future__ import annotations
 
+import functools
 import typing as t
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from tap_medchat_swell.http.client import Ask, Client
-from tap_medchat_swell.medchat.answers import MEDCHAT, rows_in
-from tap_medchat_swell.medchat.nested_pages import NestedPages
-from tap_medchat_swell.time_ranges import TimeRange, literal
+from tap_medchat_swell.http.client import Client, Request
+from tap_medchat_swell.http.responses import unexpected_payload
+from tap_medchat_swell.medchat.responses import MEDCHAT, rows_in
+from tap_medchat_swell.time_ranges import literal
 from tap_medchat_swell.timestamps import now
 
 if t.TYPE_CHECKING:
@@ -17,33 +18,46 @@ if t.TYPE_CHECKING:
     from datetime import datetime
 
     from tap_medchat_swell.http.rate_limiter import RateLimiter
+    from tap_medchat_swell.medchat.chats import ChatRows
     from tap_medchat_swell.record_mapper import Row
     from tap_medchat_swell.settings import Options
+    from tap_medchat_swell.time_ranges import TimeRange
 
 
 @dataclass(frozen=True)
 class ChatPage:
-    """Chats of one answer. `ids` identify them for paging."""
+    """Chats of one answer. `is_list` is False where an empty body stands for no chats (M1)."""
 
     rows: list[Row]
     ids: Sequence[str]
+    size: int
+    is_list: bool
     received: datetime
 
 
-def chat_rows(document: t.Any) -> list[Row]:
-    """The chats in a document; raises ResponseError."""
-    return rows_in(document, "chats")
-
-
 class MedChatApi:
-    """Asks for pages of chats; `expands` are the child collections to send along."""
+    """Makes the requests for chats; `expands` are the child collections to send along.
 
-    def __init__(self, options: Options, rate_limiter: RateLimiter, expands: Sequence[str]) -> None:
+    `page_size` is $top, reduced where MedChat refuses it. `page_rows` is how many rows a full
+    page really has: a server may cap pages below $top without a word (M3).
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        rate_limiter: RateLimiter,
+        expands: Sequence[str],
+        chats: ChatRows,
+    ) -> None:
         self.page_size = options.medchat_page_size
+        self.page_rows = 0
+        self.one_row_pages = 0
         self._expand = "&$expand=" + ",".join(expands) if expands else ""
+        self.chats = chats
+        self._sends_empty_lists = False
         org = quote(options.medchat_org_id, safe="")
         base = options.medchat_api_url.rstrip("/")
-        self._url = f"{base}/external/orgs/{org}/smsChats"
+        self.url = f"{base}/external/orgs/{org}/smsChats"
         self.client = Client(
             MEDCHAT,
             options,
@@ -53,24 +67,52 @@ class MedChatApi:
                 "Authorization": f"Bearer {options.medchat_access_token}",
             },
         )
-        self._cut = NestedPages(self.client, self._url)
 
-    def ask(self, window: TimeRange, skip: int) -> Ask:
-        """One page of a window, written the way of MedChat's own examples (M12, M13).
+    def page(self, time: TimeRange, skip: int, top: int, *, must_have_rows: bool) -> Request:
+        """One page of a range.
+
+        `must_have_rows`: a chat was seen there before, so an empty page is asked for again.
+        """
+        label = f"chats of {time}, from row {skip}"
+        url = f"{self.url}?{self._query(time, top, skip, self._expand)}"
+        read = functools.partial(self._read, must_have_rows=must_have_rows)
+        return Request(url, label, read)
+
+    def probe(self, time: TimeRange, skip: int) -> Request:
+        """The chat at an offset, to learn when it was created."""
+        label = f"the creation time of row {skip} of {time}"
+        url = f"{self.url}?{self._query(time, 1, skip, '')}"
+        return Request(url, label, self._page)
+
+    def _query(self, time: TimeRange, top: int, skip: int, expand: str) -> str:
+        """A query written as in MedChat's own examples (M12, M13).
 
         `$` and `:` stay as they are and a space is %20: real OData servers refuse a +.
         """
         created = "CreatedDateTime"
-        condition = f"{created} ge {literal(window.start)} and {created} lt {literal(window.end)}"
-        query = (
-            f"$filter={condition}{self._expand}&$orderby={created}"
-            f"&$top={self.page_size}&$skip={skip}"
-        )
-        label = f"chats of {window}, from row {skip}"
-        return Ask(f"{self._url}?{query.replace(' ', '%20')}", label)
+        condition = f"{created} ge {literal(time.start)} and {created} lt {literal(time.end)}"
+        query = f"$filter={condition}{expand}&$orderby={created}&$top={top}&$skip={skip}"
+        return query.replace(" ", "%20")
 
-    def fetch(self, ask: Ask, identify: t.Callable[[Row], str]) -> ChatPage:
-        """Get a page; runs in a worker."""
-        rows = self.client.fetch(ask, chat_rows)
-        self._cut.complete(rows, ask)
-        return ChatPage(rows, [identify(row) for row in rows], now())
+    def _read(self, document: t.Any, size: int, *, must_have_rows: bool) -> ChatPage:
+        """The page in a document; runs in a worker. Raises ResponseError.
+
+        An empty body, 204 or null means "no chats" only where none has been seen, and never
+        once MedChat has sent an empty list for that.
+        """
+        page = self._page(document, size)
+        if document is None:
+            is_wrong = must_have_rows or self._sends_empty_lists
+            what = "an empty body in place of chats"
+            raise unexpected_payload(MEDCHAT, what, None if is_wrong else lambda: page)
+        if not page.rows:
+            self._sends_empty_lists = True
+            if must_have_rows:
+                what = "an empty list where it had sent chats before"
+                raise unexpected_payload(MEDCHAT, what, lambda: page)
+        return page
+
+    def _page(self, document: t.Any, size: int) -> ChatPage:
+        rows = rows_in(document, "chats")
+        ids = [*map(self.chats.identify, rows)]
+        return ChatPage(rows, ids, size, is_list=document is not None, received=now())

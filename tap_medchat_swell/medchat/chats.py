@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tap_medchat_swell.conversions import as_key, normalize_key
 from tap_medchat_swell.http.responses import unexpected_payload
-from tap_medchat_swell.medchat.answers import MEDCHAT, unwrapped
 from tap_medchat_swell.medchat.nested_pages import is_link
-from tap_medchat_swell.record_mapper import KeyFinder, PerShape, Row, normalize_key
+from tap_medchat_swell.medchat.responses import MEDCHAT, unwrapped
+from tap_medchat_swell.record_mapper import KeyFinder, PerShape, Row
 from tap_medchat_swell.timestamps import normalize_timestamp
 
 if t.TYPE_CHECKING:
@@ -49,8 +50,8 @@ class Chat:
     cut_short: frozenset[str]
 
 
-class ChatEntity:
-    """Reads chats' rows."""
+class ChatRows:
+    """Finds a chat's id, time and collections in its row."""
 
     def __init__(self) -> None:
         self._id = KeyFinder(*CHAT_IDS)
@@ -66,16 +67,15 @@ class ChatEntity:
         """The chat's id, or a key derived from when and with whom it began."""
         value = self._id.value(row)
         if value is not None and value != "":
-            return str(value)
+            return as_key(value)
         created, phone = self._created.value(row), self._phone.value(row)
         if created is None and phone is None:
             own = {key: row[key] for key in row if _expand_of(key) is None}
             return derived_key(own)
         return derived_key(_instant(created), phone)
 
-    def take(self, row: Row) -> Chat:
-        """Take the collections out of a row, which is changed; raises VendorError for no lists."""
-        chat_id = self.identify(row)
+    def take(self, chat_id: str, row: Row) -> Chat:
+        """Take the collections out of a row, which is changed. Raises VendorError."""
         found: dict[str, list[t.Any] | None] = {}
         cut_short = set()
         for key, expand, is_note in self._child_keys[tuple(row)]:
@@ -107,8 +107,8 @@ def _expand_of(key: str) -> str | None:
     return next((expand for expand in EXPANDS if normalize_key(expand) == base), None)
 
 
-class ChildEntity:
-    """One kind of collection, and what has been seen of it in this sweep."""
+class ChildRows:
+    """One kind of collection, and what has been seen of it in this scan."""
 
     def __init__(self, expand: str, *ids: str) -> None:
         self.expand = expand
@@ -137,7 +137,7 @@ class ChildEntity:
                 key = derived_key(chat.id, *(parts if any(parts) else [row]))
                 used[key] += 1
                 value = key if used[key] == 1 else derived_key(key, used[key])
-            yield row, str(value)
+            yield row, as_key(value)
 
     def _note(self, chat: Chat, items: list[t.Any] | None) -> None:
         if items is not None:
@@ -148,35 +148,34 @@ class ChildEntity:
         self._cut_short += self.expand in chat.cut_short
 
     @property
-    def is_proven(self) -> bool:
+    def was_returned(self) -> bool:
         """Whether the collection came at least once, even if it was empty."""
         return self._seen["list"] > 0
 
-    def is_refuted(self, *, of_all: bool) -> bool:
+    def is_missing(self, *, of_all: bool) -> bool:
         """Whether MedChat does not send what was asked for, after a reading (M15).
 
         null in every chat is possible for collections that nobody uses, but a thread
         without any message is none. A part of all chats may well have none of something.
         """
-        if self.is_proven:
+        if self.was_returned:
             return False
         if of_all:
             return self.expand == "Messages" or self._seen["null"] == 0
         return self._seen["null"] == 0 and self._seen["missing"] >= ENOUGH_OF_A_PART
 
-    def report(self, logger: logging.Logger) -> None:
+    def warn_if_truncated(self, logger: logging.Logger) -> None:
         """Warn where MedChat seems to have cut collections short (M15)."""
         if self._cut_short:
             logger.warning(
-                "MedChat cut %s short in %d chats: what it left out is not read.",
+                "MedChat truncated %s in %d chats; what it left out is not read.",
                 self.expand,
                 self._cut_short,
             )
         size, chats = max(self._sizes.items(), default=(0, 0))
         if chats >= SUSPICIOUS_CHATS and size >= 10 and size % 10 == 0:  # noqa: PLR2004
             logger.warning(
-                "%d chats have exactly %d %s and none has more: MedChat may cut long "
-                "threads there.",
+                "%d chats have exactly %d %s and none has more: MedChat may truncate long threads.",
                 chats,
                 size,
                 self.expand,

@@ -11,8 +11,9 @@ import typing as t
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from tap_medchat_swell.errors import VendorError
-from tap_medchat_swell.http.client import Ask
-from tap_medchat_swell.medchat.answers import rows_in
+from tap_medchat_swell.http.client import Request
+from tap_medchat_swell.http.responses import unexpected_payload
+from tap_medchat_swell.medchat.responses import MEDCHAT, rows_in
 from tap_medchat_swell.record_mapper import KeyFinder
 
 if t.TYPE_CHECKING:
@@ -30,28 +31,28 @@ class NestedPages:
         self._client = client
         self._base = urlsplit(url)
 
-    def complete(self, rows: list[Row], ask: Ask) -> None:
+    def complete(self, rows: list[Row], request: Request) -> None:
         """Append what the links lead to. A link to no end stays in its row."""
         for row in rows:
             for key in [key for key in row if "@" in key and is_link(key)]:
                 items = KeyFinder(key.partition("@")[0]).value(row)
                 if isinstance(items, list) and isinstance(row[key], str):
-                    rest, is_whole = self._follow(row[key], ask)
+                    rest, is_whole = self._follow(row[key], request)
                     items += rest
                     if is_whole:
                         del row[key]
 
-    def _follow(self, link: str | None, ask: Ask) -> tuple[list[t.Any], bool]:
+    def _follow(self, link: str | None, request: Request) -> tuple[list[t.Any], bool]:
         """What came, and whether that is all; a link in a circle is followed once."""
         rows: list[t.Any] = []
         followed: set[str] = set()
         while link is not None:
-            url = self._own(link, ask.url)
+            url = self._own(link, request.url)
             if url is None or url in followed or len(followed) == MAX_PAGES:
                 return rows, False
             followed.add(url)
             try:
-                page, link = self._client.fetch(Ask(url, f"rest of {ask.label}"), _page)
+                page, link = self._client.fetch(Request(url, f"the rest of {request.label}", _page))
             except VendorError as error:
                 if error.status in NOT_THERE:
                     return rows, False
@@ -76,8 +77,10 @@ class NestedPages:
         return urlunsplit((self._base.scheme, self._base.netloc, parts.path, query, ""))
 
 
-def _page(document: t.Any) -> tuple[list[Row], str | None]:
-    """The rows of a document, and the link to what comes next."""
+def _page(document: t.Any, _size: int) -> tuple[list[Row], str | None]:
+    """The rows of a document, and the link to what comes next. An empty body holds neither."""
+    if document is None:
+        raise unexpected_payload(MEDCHAT, "an empty body in place of messages or the like")
     rows = rows_in(document, "messages or the like")
     around = document if isinstance(document, dict) else {}
     link = next((around[key] for key in around if is_link(key)), None)

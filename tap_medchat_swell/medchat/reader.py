@@ -1,167 +1,355 @@
-"""What all readings of chats have in common, and what they hand on."""
+"""Reads MedChat's chats: plans windows, and reads each with its own $filter (M3, M5, M6, M19).
+
+A window is complete when its pages fit together: they overlap by one chat, no chat comes twice,
+and the last page brings no new chat. If chats move between two requests (page drift), what came
+before the overlap is complete, and the rest is read again with a filter of its own; a single
+second is read until a whole pass brings nothing new.
+"""
 
 from __future__ import annotations
 
-import collections
 import typing as t
 from dataclasses import dataclass
 
 from tap_medchat_swell.errors import PageTooLargeError, VendorError
-from tap_medchat_swell.paged import PagedReader
-from tap_medchat_swell.pagination import ODataSkipPaginator
+from tap_medchat_swell.medchat.bookmark import Window
+from tap_medchat_swell.pagination import (
+    ODataSkipPaginator,
+    OneRowPagesError,
+    PagingError,
+)
+from tap_medchat_swell.pipeline import Emit, Fetch, Start
 from tap_medchat_swell.time_ranges import TimeRange, to_epoch
 from tap_medchat_swell.timestamps import parse_timestamp
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Generator, Sequence
 
-    from tap_medchat_swell.http.client import Ask
     from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
-    from tap_medchat_swell.readahead import Request
-    from tap_medchat_swell.record_mapper import Row
+    from tap_medchat_swell.medchat.changes import Batch, WindowRecords
+    from tap_medchat_swell.pipeline import Plan, Reader
+
+    T = t.TypeVar("T")
+    Step = Generator[Fetch | Emit, ChatPage, T]
+
+MAX_PASSES = 20
+MAX_REPEATED = 5  # of a page for another $skip
+MAX_ONE_ROW_PAGES = 3
+LARGEST_TOP = 1000
 
 
-class Content(t.Protocol):
-    """What becomes of chats that are handed on together."""
-
-    size: int
-
-    def add(self, rows: Sequence[Row], seconds: Sequence[int | None], received: datetime) -> None:
-        """Take chats that have not been there before, and when they were created (epoch)."""
+class EmptyWindowError(VendorError):
+    """A range came empty in which chats had been seen before."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Chats to be written: all that were created in a window, or with None just some more.
+@dataclass
+class Reading:
+    """What the functions below need to read one window.
 
-    With `ends_window`, everything up to its end is certain to have been handed on.
+    It has about `expected` chats, 0 if unknown; `known` had come at the last reading.
     """
 
-    window: TimeRange | None
-    rows: int
-    content: Content
-    ends_window: bool
+    api: MedChatApi
+    records: WindowRecords
+    chats_per_window: int
+    time: TimeRange
+    expected: int
+    known: int
+    is_doubtful: bool = False
+
+    def expected_in(self, time: TimeRange) -> int:
+        """How many chats a range of the window holds, as far as is known."""
+        if time == self.time:
+            return max(self.expected, self.records.count)
+        return len(self.records.ids_in(time))
 
 
-class Source(t.Protocol):
-    """What a reading must know of the sweep that it belongs to."""
+def plan_windows(
+    due: Sequence[Window], api: MedChatApi, chats_per_window: int, read: Callable[[Window], Reader]
+) -> Plan:
+    """Start reading the windows. Those never read are cut by probes that run ahead of the reading.
 
-    window_pages: int
-
-    def identify(self, row: Row) -> str:
-        """The chat's id."""
-
-    def created(self, row: Row) -> t.Any:
-        """The chat's CreatedDateTime as it came."""
-
-    def new_content(self) -> Content:
-        """An empty place for chats."""
-
-
-class ChatReader(PagedReader["ChatPage"]):
-    """Reads the chats created in a window and hands them on in parts.
-
-    `results` holds parts, and readers whose parts come at that place.
+    A probe asks for the chat that begins the next window. Bounds need not be exact: each window
+    is complete by its own filter.
     """
+    for window in due:
+        if window.read:
+            yield Start(read(window))
+            continue
+        rest = window.range
+        first = yield from _probe(api, rest, 0)
+        while first is not None:
+            following = yield from _probe(api, rest, chats_per_window)
+            second = epoch(api.chats.created(following.rows[0])) if following else None
+            # The same chat again: MedChat ignores $skip, or orders by something else.
+            if following is None or second is None or following.ids == first.ids:
+                break
+            if not rest.start < second < rest.end:
+                break
+            part = TimeRange(rest.start, second)
+            yield Start(read(Window(part, chats_per_window, digests=window.digests)))
+            rest, first = TimeRange(second, rest.end), following
+        chats = 1 if first is not None else 0
+        yield Start(read(Window(rest, chats, digests=window.digests)))
 
-    overlap: t.ClassVar[bool]
-    paginator: ODataSkipPaginator
-    page_size = 0
 
-    def __init__(self, api: MedChatApi, source: Source, window: TimeRange) -> None:
-        super().__init__(api.client)
-        self.api = api
-        self.source = source
-        self.window = window
-        self.results: collections.deque[Part | ChatReader] = collections.deque()
+def _probe(
+    api: MedChatApi, time: TimeRange, skip: int
+) -> Generator[Fetch, ChatPage, ChatPage | None]:
+    """The chat at an offset; None if there is none, or MedChat refuses the question."""
+    try:
+        page = yield Fetch(api.probe(time, skip))
+    except VendorError as error:
+        if error.is_refusal:
+            return None
+        raise
+    return page if page.rows else None
 
-    @property
-    def has_results(self) -> bool:
-        """Whether there is a part to be written next."""
-        first = self.results[0] if self.results else None
-        return first.has_results if isinstance(first, ChatReader) else first is not None
 
-    @property
-    def is_over(self) -> bool:
-        """Whether all has been read and taken."""
-        return self.finished and not self.results
+def read_window(reading: Reading, window: Window) -> Reader:
+    """Emit the window's records as batches, and lists of windows, the pieces that are complete."""
+    try:
+        yield from _read(reading, window.range)
+    except EmptyWindowError:
+        # If these chats were deleted, the next run has nothing to expect.
+        yield Emit([Window(window.range, digests=window.without_digests().digests)])
+        raise
+    yield from _emit(reading.records.rest())
+    if not reading.is_doubtful:
+        yield Emit(reading.records.pieces(window.range.end, reading.chats_per_window))
 
-    @property
-    def held_bytes(self) -> int:
-        """About how much memory the parts take that wait to be written."""
-        return sum(part.content.size for part in self.results if isinstance(part, Part))
 
-    def take_part(self) -> Part:
-        """The part to be written next."""
-        first = self.results[0]
-        if isinstance(first, Part):
-            self.results.popleft()
-            return first
-        part = first.take_part()
-        if first.is_over:
-            self.results.popleft()
-        return part
+def _read(reading: Reading, time: TimeRange) -> Step[None]:
+    """Read a range, even if chats move between requests."""
+    rest: TimeRange | None = time
+    while rest is not None:
+        order = yield from _read_pages(reading, rest, reading.api.page_size)
+        if order is None:
+            return
+        if order.is_cut:
+            rest = TimeRange(order.reached, rest.end) if order.reached < rest.end else None
+        else:
+            rest = yield from _after_drift(reading, rest, order)
 
-    @property
-    def first_row(self) -> int:
-        """The offset ($skip) of the first page."""
-        return 0
 
-    @property
-    def first_id(self) -> str | None:
-        """The id of the chat there, where it has to be a certain one."""
+def _after_drift(reading: Reading, time: TimeRange, order: _Order) -> Step[TimeRange | None]:
+    """Go on where chats moved; returns what is left of the range.
+
+    Where chats come in the order of their creation, all from before the move have come: their
+    number proves it. Otherwise the range is read in halves.
+    """
+    if time.end - time.start == 1:
+        yield from _read_second(reading, time)
         return None
+    if order.is_sorted and order.reached > time.start:
+        middle = order.reached
+        if (yield from _is_complete(reading, TimeRange(time.start, middle))):
+            return TimeRange(middle, time.end)
+    elif order.is_sorted and order.has_dates:
+        middle = time.start + 1
+    else:
+        seconds = reading.records.created_in(time)
+        middle = seconds[len(seconds) // 2] if seconds else time.start
+    first, rest = time.halves(middle)
+    yield from _read(reading, first)
+    return rest
 
-    def restart(self) -> None:
-        """Begin at the first page again, with the page size that holds now."""
-        self.page_size = self.api.page_size
-        self.paginator = ODataSkipPaginator(
-            self.page_size, overlap=self.overlap, start=self.first_row, first=self.first_id
+
+def _is_complete(reading: Reading, time: TimeRange) -> Step[bool]:
+    """Whether a range holds exactly the chats that have come: the last offset shows one of them."""
+    ids = reading.records.ids_in(time)
+    if not ids:
+        return False
+    request = reading.api.page(time, len(ids) - 1, 2, must_have_rows=False)
+    page = yield Fetch(request, held_bytes=reading.records.held_bytes)
+    return len(page.ids) == 1 and page.ids[0] in ids
+
+
+def _read_pages(reading: Reading, time: TimeRange, top: int) -> Step[_Order | None]:
+    """Read a range page by page; returns None when it is complete, else how far it came."""
+    api, records = reading.api, reading.records
+    pager, order = ODataSkipPaginator(), _Order(reading, time)
+    length = 0
+    while not pager.finished:
+        skip, overlap = pager.current_value, pager.overlap
+        try:
+            page = yield _fetch(reading, time, top, pager)
+            if skip == 0 and not page.rows:
+                _check_empty(reading, time, page)
+            pager.advance(page)  # type: ignore[arg-type]  # a decoded page
+        except PageTooLargeError as error:
+            if top > api.page_size:
+                return order
+            _reduce_page_size(api, top, error)
+            top, pager, order = api.page_size, ODataSkipPaginator(), _Order(reading, time)
+            continue
+        except PagingError as error:
+            _check_paging(api, error)
+            return order
+        if len(page.rows) > overlap:  # so the page before was as long as pages are
+            api.page_rows = length or api.page_rows
+        length = len(page.rows)
+        if length == top:
+            api.page_rows = top
+        order.take(page, overlap)
+        yield from _emit(records.ready())
+        if order.is_sorted and not pager.finished and records.is_full(reading.chats_per_window):
+            yield from _cut(reading, order)
+            if order.is_cut:
+                return order
+    return None
+
+
+def _fetch(reading: Reading, time: TimeRange, top: int, pager: ODataSkipPaginator) -> Fetch:
+    """The page at the current offset, with those that are expected behind it."""
+    api, skip = reading.api, pager.current_value
+    expected = reading.expected_in(time)
+    must_have_rows = bool(pager.overlap or (skip == 0 and expected))
+    ahead = pager.ahead(expected, min(api.page_rows, top))
+    return Fetch(
+        api.page(time, skip, top, must_have_rows=must_have_rows),
+        [api.page(time, offset, top, must_have_rows=False) for offset in ahead],
+        reading.records.held_bytes,
+    )
+
+
+def _cut(reading: Reading, order: _Order) -> Step[None]:
+    """Emit pieces of a large window, so that they can be bookmarked, if they are complete.
+
+    What follows is read with a filter of its own: large offsets cost databases time.
+    """
+    time = TimeRange(order.time.start, order.reached)
+    if time.start >= time.end:
+        return
+    order.is_cut = order.is_sorted = yield from _is_complete(reading, time)
+    if order.is_cut:
+        yield from _emit(reading.records.ready())
+        yield Emit(reading.records.pieces(time.end, reading.chats_per_window, is_end=False))
+
+
+def _emit(batch: Batch) -> Generator[Emit, t.Any, None]:
+    if any(batch.items):
+        yield Emit(batch, batch.size)
+
+
+def _check_empty(reading: Reading, time: TimeRange, page: ChatPage) -> None:
+    """Raise VendorError if a range seems empty in which chats were seen before.
+
+    A single chat may have been deleted, and one at either end may be outside: vendors round what
+    they show. An empty body is no proof: the window stays unread.
+    """
+    seen = len(reading.records.ids_in(TimeRange(time.start + 1, time.end - 1)))
+    expected = max(seen, reading.known) if time == reading.time else seen
+    reading.is_doubtful |= not page.is_list
+    if expected > 1:
+        raise EmptyWindowError(
+            f"MedChat sent no chats of {time}, where it had sent {expected} before. If they were "
+            "deleted, the next run goes on without them."
         )
-        self.forget_pages()
 
-    def pages_ahead(self) -> float:
-        """How many pages are likely enough to come to be asked for at once."""
-        return 1
 
-    def wanted(self, room: int) -> list[Request]:
-        """As for every window, but from the start where the page size is another one."""
-        if self.page_size != self.api.page_size and not self.finished:
-            self.restart()
-        return super().wanted(room)
+def _reduce_page_size(api: MedChatApi, top: int, error: PageTooLargeError) -> None:
+    if top <= 2:  # noqa: PLR2004 - pages overlap by one chat
+        raise error
+    if top == api.page_size:  # else another window has reduced it
+        api.page_size = max(2, min(error.limit or top // 2, top - 1))
 
-    def ask(self, page: int) -> Ask:
-        """The request for the page at an offset."""
-        return self.api.ask(self.window, page)
 
-    def fetch(self, request: Request) -> ChatPage:
-        """Get one page; runs in a worker."""
-        return self.api.fetch(request.ask, self.source.identify)
+def _check_paging(api: MedChatApi, error: PagingError) -> None:
+    """Raise VendorError where MedChat sends one chat per page, whatever $top asks for."""
+    api.one_row_pages += isinstance(error, OneRowPagesError)
+    if api.one_row_pages >= MAX_ONE_ROW_PAGES:
+        raise VendorError(
+            "MedChat sends one chat per page, so chats that move between two requests would go "
+            "unnoticed and nothing can be read safely. Ask MedChat for larger pages ($top)."
+        ) from None
 
-    def adapt(self, request: Request, error: VendorError) -> None:
-        """Ask for smaller pages where these are refused; raise anything else (M3)."""
-        if not isinstance(error, PageTooLargeError):
-            raise error
-        size = self.api.page_size
-        if f"$top={size}&" in request.ask.url:  # else another request has lowered it
-            if size == 1:
-                raise error
-            self.api.page_size = min(error.limit or size // 2, size - 1) or 1
 
-    def seconds(self, rows: Sequence[Row]) -> list[int | None]:
-        """When chats were created (epoch); raises if the filter was ignored (M19)."""
-        dates = [parse_timestamp(self.source.created(row)) for row in rows]
-        known = [date for date in dates if date is not None]
-        if known and not (self.window.holds(min(known)) and self.window.holds(max(known))):
-            msg = (
-                f"MedChat sent chats from outside {self.window}: it ignores the $filter "
-                "on CreatedDateTime, so nothing can be read safely. Tell MedChat."
+class _Order:
+    """In which order the chats of a range come. Before `reached`, all have come if it is sorted.
+
+    `is_cut`: they have been emitted as pieces.
+    """
+
+    def __init__(self, reading: Reading, time: TimeRange) -> None:
+        self._reading = reading
+        self.time = time
+        self.reached = time.start
+        self.is_sorted = True
+        self.is_cut = False
+        self.has_dates = False
+
+    def take(self, page: ChatPage, overlap: int) -> None:
+        """Take the new chats of a page. Raises VendorError if they lie outside the range (M19)."""
+        api, rows = self._reading.api, page.rows[overlap:]
+        created = [epoch(api.chats.created(row)) for row in rows]
+        for second in filter(None, created):
+            if not self.time.holds(second):
+                raise VendorError(
+                    f"MedChat sent chats from outside {self.time}: it ignores the $filter on "
+                    "CreatedDateTime, so nothing can be read safely. Report this to MedChat."
+                )
+            self.has_dates = True
+            self.is_sorted &= second >= self.reached
+            self.reached = max(self.reached, second)
+        self._reading.records.add(page.ids[overlap:], rows, created)
+
+
+def epoch(created: t.Any) -> int | None:
+    """The second of a CreatedDateTime; None if it has none (M10)."""
+    instant = parse_timestamp(created)
+    return None if instant is None else to_epoch(instant)
+
+
+def _read_second(reading: Reading, time: TimeRange) -> Step[None]:
+    """Read a second with more chats than a page, or in no stable order."""
+    if reading.api.page_size < LARGEST_TOP:
+        order = yield from _read_pages(reading, time, LARGEST_TOP)
+        if order is None:
+            return
+    yield from _read_until_stable(reading, time)
+
+
+def _read_until_stable(reading: Reading, time: TimeRange) -> Step[None]:
+    """Read passes until one brings nothing new, and as many chats have come as a pass has rows.
+
+    Only passes since that number last changed count: a deleted chat proves nothing.
+    """
+    known: set[str] = set()
+    seen: set[str] = set()
+    rows = repeated = 0
+    for _ in range(MAX_PASSES):
+        pages = yield from _read_pass(reading, time)
+        ids = [chat_id for page in pages for chat_id in page]
+        repeated += len(pages) > 1 and pages[-1] == pages[0]
+        if repeated >= MAX_REPEATED:
+            raise VendorError(
+                f"MedChat sent the same chats of {time} for every $skip: it ignores $skip, so "
+                "what follows the first page cannot be read."
             )
-            raise VendorError(msg)
-        return [None if date is None else to_epoch(date) for date in dates]
+        seen = {*ids, *(seen if len(ids) == rows else ())}
+        is_stable = known.issuperset(ids) and len(seen) >= len(ids) == rows
+        rows = len(ids)
+        known.update(ids)
+        if is_stable:
+            return
+    raise VendorError(
+        f"The chats of {time} came in another order each of {MAX_PASSES} times, so some may be "
+        "missing. Run again at a quieter time, or raise medchat_page_size."
+    )
 
-    def replace_by(self, *readers: ChatReader) -> None:
-        """Leave what has not been handed on to others."""
-        self.finished = True
-        self.followers[:0] = readers
+
+def _read_pass(reading: Reading, time: TimeRange) -> Step[list[list[str]]]:
+    """The ids of all pages without overlap, up to an empty page or the first page again."""
+    pages: list[list[str]] = []
+    skip = 0
+    while len(pages) < 2 or pages[-1] != pages[0]:  # noqa: PLR2004 - a first and another
+        request = reading.api.page(time, skip, reading.api.page_size, must_have_rows=False)
+        page = yield Fetch(request, held_bytes=reading.records.held_bytes)
+        if not page.rows:
+            break
+        _Order(reading, time).take(page, 0)
+        yield from _emit(reading.records.ready())
+        pages.append([*page.ids])
+        skip += len(page.rows)
+    return pages

@@ -1,45 +1,51 @@
-"""MedChat's streams."""
+"""MedChat's streams, all read in one scan of the chats.
+
+An SMS chat is a thread that may live for years, and nothing on it shows that it has changed. So
+a scan reads chats again (M7, M8, M9), and `changes` decides what of them is written.
+"""
 
 from __future__ import annotations
 
+import math
 import typing as t
-from contextlib import closing
+from datetime import timedelta
 from functools import cached_property
 
+from typing_extensions import override
+
+from tap_medchat_swell.bookmark import scope_of
+from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.medchat.api import MedChatApi
-from tap_medchat_swell.medchat.chats import CHAT_IDS, Chat, ChildEntity
-from tap_medchat_swell.medchat.sweep import Sweep
-from tap_medchat_swell.readahead import Workers
-from tap_medchat_swell.stream import WindowedStream
+from tap_medchat_swell.medchat.bookmark import History, Window, combine, due, fit
+from tap_medchat_swell.medchat.changes import Batch, WindowRecords
+from tap_medchat_swell.medchat.chats import CHAT_IDS, Chat, ChatRows, ChildRows
+from tap_medchat_swell.medchat.nested_pages import NestedPages
+from tap_medchat_swell.medchat.reader import Reading, plan_windows, read_window
+from tap_medchat_swell.scan import VendorScan
+from tap_medchat_swell.stream import VendorStream
+from tap_medchat_swell.time_ranges import TimeRange, from_epoch, literal, to_epoch
+from tap_medchat_swell.timestamps import EPOCH, now
 
 if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tap_medchat_swell.http.client import Request
+    from tap_medchat_swell.medchat.api import ChatPage
+    from tap_medchat_swell.pipeline import Plan, Reader
     from tap_medchat_swell.record_mapper import Row
+    from tap_medchat_swell.scan import ScanContext
+
+# A clock that runs ahead at MedChat must not hide the newest chats.
+CLOCK_SKEW = timedelta(minutes=5)
 
 
-class MedChatStream(WindowedStream):
-    """A stream out of the sweep. Whichever is read first leads the sweep for all."""
+class MedChatStream(VendorStream):
+    """A stream of the scan."""
 
     vendor = "MedChat"
     primary_keys = ("id",)
     replication_key = "created_date_time"
-    entity: ChildEntity | None = None
-
-    def readers_peers(self) -> list[WindowedStream]:
-        """All selected streams of the sweep, if this one leads it."""
-        peers: list[WindowedStream] = [
-            stream
-            for stream in self._tap.streams.values()
-            if isinstance(stream, MedChatStream) and stream.selected
-        ]
-        return peers if peers[0] is self else []
-
-    def read(self) -> None:
-        """Sweep the chats for all selected streams."""
-        streams = t.cast("list[MedChatStream]", self.readers_peers())
-        expands = [stream.entity.expand for stream in streams if stream.entity]
-        api = MedChatApi(self.options, self.rate_limiter, expands)
-        with closing(api.client), closing(Workers(self.options.max_concurrency)) as workers:
-            Sweep(streams, api).run(workers)
+    children: ChildRows | None = None
 
     def records_of(self, chat: Chat) -> list[Row]:
         """The stream's records in a chat's row."""
@@ -52,8 +58,8 @@ class SmsChats(MedChatStream):
     name = "sms_chats"
     ids = CHAT_IDS
 
+    @override
     def records_of(self, chat: Chat) -> list[Row]:
-        """The chat."""
         record = self.rows.record(chat.row)
         record["id"] = chat.id
         return [record]
@@ -65,14 +71,14 @@ class ChildStream(MedChatStream):
     expand: t.ClassVar[str]
 
     @cached_property
-    def entity(self) -> ChildEntity:  # type: ignore[override]
+    def children(self) -> ChildRows:  # type: ignore[override]  # a class attribute elsewhere
         """The collection's rows and what is known of them."""
-        return ChildEntity(self.expand, *self.ids)
+        return ChildRows(self.expand, *self.ids)
 
+    @override
     def records_of(self, chat: Chat) -> list[Row]:
-        """The collection's rows."""
         records = []
-        for row, row_id in self.entity.rows(chat):
+        for row, row_id in self.children.rows(chat):
             record = self.rows.record(row)
             record["id"] = row_id
             record["sms_chat_id"] = chat.id
@@ -104,3 +110,147 @@ class SmsTextBotExecutions(ChildStream):
     selected_by_default = False
     expand = "TextBotExecutions"
     ids = ("id", "textBotExecutionId", "executionId")
+
+
+class ChatScan(VendorScan):
+    """Reads the chats for all selected MedChat streams."""
+
+    def __init__(self, run: ScanContext, streams: Sequence[MedChatStream]) -> None:
+        options = run.options
+        self._streams = streams
+        self._children = [stream.children for stream in streams if stream.children]
+        self._chats = ChatRows()
+        expands = [child.expand for child in self._children]
+        limiter = run.rate_limiters[MedChatStream.vendor]
+        self._api = MedChatApi(options, limiter, expands, self._chats)
+        super().__init__(run, streams, self._api.client)
+        self._nested = NestedPages(self.client, self._api.url)
+        self._chats_per_window = options.medchat_window_pages * (options.medchat_page_size - 1)
+        self._scope = scope_of(
+            options.account_name, options.medchat_api_url, org=options.medchat_org_id
+        )
+        self._now = now()
+        self._history = self._load()
+        self._started = self._history.scan_started
+        self._is_resumed = bool(self._started)
+        self._due: list[Window] = []
+        self._chats_read = 0
+
+    def _load(self) -> History:
+        histories = []
+        for stream in self._streams:
+            bookmark = stream.load_bookmark(self._scope)
+            try:
+                histories.append(History.from_bookmark(bookmark))
+            except ValueError:
+                stream.warn_bookmark("is damaged")
+                histories.append(History())
+        return combine(histories)
+
+    @override
+    def fetch(self, request: Request) -> ChatPage:
+        page: ChatPage = self.client.fetch(request)
+        self._nested.complete(page.rows, request)
+        return page
+
+    @override
+    def plan(self) -> Plan:
+        whole = self._whole()
+        self._history = fit(self._history, whole, self._chats_per_window, len(self._streams))
+        # Later than any reading before, whatever the clock says.
+        read = max(window.read for window in self._history.windows)
+        self._started = self._started or max(to_epoch(self._now), read + 1)
+        self._history = History(self._history.windows, self._started)
+        rescan_days = self.options.medchat_rescan_days
+        self._due = due(self._history, self._started, rescan_days)
+        self._log_start(whole)
+        if self._due and any(digest is not None for digest in self._due[0].digests):
+            self._bookmark()
+        yield from plan_windows(self._due, self._api, self._chats_per_window, self._read)
+
+    def _whole(self) -> TimeRange:
+        """From start_date to end_date, or to what a clock that ran ahead has read up to."""
+        start, end_date = to_epoch(self.options.start_date), self.options.end_date
+        end = math.ceil(((end_date or self._now + CLOCK_SKEW) - EPOCH).total_seconds())
+        if end_date is None and self._history.windows:
+            end = max(end, self._history.windows[-1].range.end)
+        return TimeRange(start, max(end, start + 1))  # start_date may be ahead of the clock
+
+    def _log_start(self, whole: TimeRange) -> None:
+        self.logger.info(
+            "%s the chats created from %s: %d of %d windows.",
+            "Resuming the scan of" if self._is_resumed else "Scanning",
+            literal(whole.start),
+            len(self._due),
+            len(self._history.windows),
+        )
+
+    def _read(self, window: Window) -> Reader:
+        records = WindowRecords(self._streams, window, self._started, self._chats.take)
+        known = window.chats if window.read else 0
+        reading = Reading(
+            self._api, records, self._chats_per_window, window.range, window.chats, known
+        )
+        return read_window(reading, window)
+
+    @override
+    def accept(self, value: t.Any) -> bool:
+        if isinstance(value, Batch):
+            for stream, items in zip(self._streams, value.items, strict=True):
+                stream.write(items, value.received)
+            return all(stream.has_enough for stream in self._streams)
+        self._accept_windows(value)
+        return False
+
+    def _accept_windows(self, pieces: Sequence[Window]) -> None:
+        """Bookmark windows, unless a child collection has not been seen to come yet (M15)."""
+        for piece in pieces:
+            self._chats_read += piece.chats
+            self._history = self._history.replace(piece)
+        end = pieces[-1].range.end
+        self._due = [window for window in self._due if window.range.end > end]
+        is_proven = self._is_partial or not self._chats_read or self._all_children_returned
+        if is_proven and self._due:  # else the scan's last STATE comes next
+            self._bookmark()
+
+    def _bookmark(self) -> None:
+        """Write STATE. It has no digest of the window that is due next.
+
+        If the run is killed while it rewrites that window, the next run must not take the old
+        digest for what the target holds.
+        """
+        following = self._due[0].range if self._due and self._history.scan_started else None
+        windows = tuple(
+            window.without_digests() if following and window.range == following else window
+            for window in self._history.windows
+        )
+        history = History(windows, self._history.scan_started)
+        value = from_epoch(min(history.complete_until, to_epoch(self._now)))
+        for number, stream in enumerate(self._streams):
+            stream.move_bookmark(value, self._scope, history.details(number))
+        self.write_state()
+
+    @property
+    def _is_partial(self) -> bool:
+        """A few chats of all may legitimately have no messages."""
+        return self._is_resumed or self.options.medchat_rescan_days is not None
+
+    @property
+    def _all_children_returned(self) -> bool:
+        return all(child.was_returned for child in self._children)
+
+    @override
+    def finish(self) -> None:
+        for child in self._children:
+            if self._chats_read and child.is_missing(of_all=not self._is_partial):
+                raise VendorError(
+                    f"MedChat left {child.expand} out of all {self._chats_read} chats, although "
+                    f"$expand={child.expand} asks for it. Check the token's scopes."
+                )
+            child.warn_if_truncated(self.logger)
+        self._history = History(self._history.windows)
+        self._bookmark()
+        if not any(window.chats for window in self._history.windows):
+            self.logger.warning(
+                "No chats at all: check medchat_org_id and start_date if there should be some."
+            )

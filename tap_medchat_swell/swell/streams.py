@@ -1,26 +1,34 @@
-"""Swell's streams."""
+"""Swell's streams, and how each is read: by days that its bookmark remembers."""
 
 from __future__ import annotations
 
+import itertools
+import logging
 import typing as t
-from contextlib import closing
-from datetime import date, timedelta, tzinfo
+from dataclasses import replace
+from datetime import timedelta
+
+from typing_extensions import override
 
 from tap_medchat_swell.bookmark import scope_of
+from tap_medchat_swell.conversions import as_key, as_text
 from tap_medchat_swell.errors import VendorError
-from tap_medchat_swell.readahead import ReadAhead, Workers
-from tap_medchat_swell.record_mapper import KeyFinder, Row, as_text
-from tap_medchat_swell.stream import WindowedStream
-from tap_medchat_swell.swell.api import SwellApi
-from tap_medchat_swell.swell.counts import WEEK, CountsWindow
-from tap_medchat_swell.swell.days import DAY, DayFrontier
-from tap_medchat_swell.swell.readings import Trust
-from tap_medchat_swell.swell.window import (
-    MessageWindow,
-    PagedMessages,
-    UpdatedMessages,
+from tap_medchat_swell.pipeline import Start
+from tap_medchat_swell.record_mapper import KeyFinder, Row
+from tap_medchat_swell.scan import VendorScan
+from tap_medchat_swell.stream import ENCODER, VendorStream
+from tap_medchat_swell.swell.bookmark import OPEN_DAYS, DayBookmark, Unsettled
+from tap_medchat_swell.swell.reader import (
+    ChangesRead,
+    CountsRead,
+    Messages,
+    Passes,
+    WindowRead,
+    read_changes,
+    read_counts,
+    read_window,
 )
-from tap_medchat_swell.time_ranges import plan_days
+from tap_medchat_swell.time_ranges import DAY, DayRange, midnight, plan_days
 from tap_medchat_swell.timestamps import (
     format_timestamp,
     named_zone,
@@ -31,134 +39,53 @@ from tap_medchat_swell.timestamps import (
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date, datetime, tzinfo
 
-UPDATED_AFTER_DAYS = 3
+    from tap_medchat_swell.bookmark import Scope
+    from tap_medchat_swell.pipeline import Plan
+    from tap_medchat_swell.scan import ScanContext
+    from tap_medchat_swell.settings import Options
+    from tap_medchat_swell.stream import Item
+    from tap_medchat_swell.swell.api import SwellApi
+    from tap_medchat_swell.swell.reader import CountKey
+
 FOREMOST_ZONE = timedelta(hours=14)  # where tomorrow begins first
+CHANGES_REACH = timedelta(days=3)  # how far back updated_after may go (W12)
+CHANGES_STEP = timedelta(hours=6)
+CHANGES_FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d")
+MAX_RECENT = 100_000  # messages whose content is remembered, to write none twice
+MAX_UNSETTLED_RUNS = 5
+WEEK = 7
+ALL = "all"
 
 
-class SwellStream(WindowedStream):
-    """A stream of Swell's that is read by days."""
+class SwellStream(VendorStream):
+    """A stream of Swell's."""
 
     vendor = "Swell"
 
-    def _log_end(self, what: str, api: SwellApi) -> None:
-        self.logger.info("%s finished: %d requests.", what, api.client.requests_sent)
-
 
 class SwellMessages(SwellStream):
-    """Messages, read by windows of days that share a day.
-
-    The bookmark is the day up to which messages *created* have been read (W6).
-    """
+    """Messages; the bookmark is the day up to which those *created* have been read (W6)."""
 
     name = "swell_messages"
     primary_keys = ("id",)
     replication_key = "created_at"
 
-    _is_short = False
+    _created = KeyFinder("created_at")
     _date_sent = KeyFinder("date_sent")
 
-    def read(self) -> None:
-        """Read all windows, then what has changed on older messages."""
-        options = self.options
-        scope = scope_of(
-            locations=sorted(options.swell_location_ids),
-            teams=sorted(options.swell_team_ids),
-            contacts=sorted(options.swell_contact_ids),
-        )
-        # Swell may take dates in another zone: a day early, and a day late (W4).
-        frontier = DayFrontier.load(self, scope, options.start_date.date() - DAY)
-        is_first = frontier.finished is None and frontier.at is None
-        api = SwellApi(self.options, self.rate_limiter)
-        with closing(api.client), closing(Workers(options.max_concurrency)) as workers:
-            self._read_windows(frontier, api, workers)
-            if not self.has_enough:
-                self._read_changes(frontier, api, workers)
-                frontier.finish()
-            self._log_end("Messages", api)
-        if is_first and not self._written:
-            self.logger.warning(
-                "No messages at all: check start_date, swell_location_ids, swell_team_ids and "
-                "swell_contact_ids if there should be."
-            )
-
-    def _read_windows(self, frontier: DayFrontier, api: SwellApi, workers: Workers) -> None:
-        first = frontier.first_day(self.options.swell_lookback_days)
-        last = (now() + FOREMOST_ZONE).date() + DAY
-        if self.options.end_date:
-            last = min(last, self.options.end_date.date() + DAY)
-        if first > last:
-            return
-        self.logger.info("Messages created from %s to %s.", first, last)
-        readers = self._plan(first, last, api)
-        recent: list[set[int]] = [set(), set()]
-        begin = frontier.at or frontier.value
-        for window in ReadAhead(readers, workers, self.idle):
-            if 2 * len(window.ids & recent[0]) > len(window.ids):
-                frontier.rewind(begin)
-                msg = (
-                    f"Swell sent the same messages for {window.window} as for days long "
-                    "before: it ignores from_date and to_date, so nothing can be read "
-                    "safely."
-                )
-                raise VendorError(msg)
-            self._write(window)
-            recent = [recent[1], window.ids]
-            self._is_short |= window.is_short
-            frontier.move(window.window.last)
-            if self.has_enough:
-                return
-
-    def _plan(self, first: date, last: date, api: SwellApi) -> Iterator[MessageWindow]:
-        """A reader per window, which leaves out what the one before it has read."""
-        trust = Trust()
-        before: MessageWindow | None = None
-        for window in plan_days(first, last, self.options.swell_window_days):
-            before = MessageWindow(api, self.pack_rows, trust, window, before)
-            yield before
-
-    def _write(self, reader: PagedMessages) -> None:
-        self.write(reader.take_messages(), reader.received or now())
-        self.logger.debug("%s: %d.", reader, len(reader.ids))
-
-    def _read_changes(self, frontier: DayFrontier, api: SwellApi, workers: Workers) -> None:
-        """Read late changes (read, status) on messages of any age (W12).
-
-        An extra: the windows are what counts. Swell allows three days back.
-        """
-        today = now().date()
-        since = self._unseen_since(frontier, today)
-        if since is None:
-            return
-        first = max(since - DAY, today - UPDATED_AFTER_DAYS * DAY)
-        updated = UpdatedMessages(api, self.pack_rows, Trust(), first, today - DAY)
-        for _ in ReadAhead(iter([updated]), workers, self.idle):
-            if not updated.is_refused:
-                self._write(updated)
-        if updated.is_refused:
-            self.logger.warning(
-                "Swell refused updated_after: changes are seen on the messages of the last "
-                "swell_lookback_days only."
-            )
-        elif updated.since > since:
-            self.logger.warning(
-                "Swell took updated_after from %s on only: changes between %s and then are "
-                "seen on the messages of the last swell_lookback_days only.",
-                updated.since,
-                since,
-            )
-
-    def _unseen_since(self, frontier: DayFrontier, today: date) -> date | None:
-        """The day from which on windows may not show everything; None if there is none."""
-        finished = frontier.finished
-        limit = UPDATED_AFTER_DAYS * DAY
-        if finished is not None and timedelta() <= frontier.started - finished <= limit:
-            return finished.date()
-        return today - DAY if self._is_short else None
-
-    def pack_rows(self, rows: list[Row]) -> list[t.Any]:
+    def pack_rows(self, rows: list[Row]) -> list[Item]:
         """Records out of Swell's rows, ready to be written."""
         return self.pack([self._record(row) for row in rows])
+
+    def is_wanted(self, row: Row) -> bool:
+        """Whether a message was created from start_date to end_date, as far as it says (W4)."""
+        created = parse_timestamp(self._created.value(row))
+        end = self.run.options.end_date
+        return created is None or (
+            created >= self.run.options.start_date and (end is None or created < end)
+        )
 
     def _record(self, row: Row) -> Row:
         record = self.rows.record(row)
@@ -171,7 +98,7 @@ class SwellMessages(SwellStream):
 
     def _sent(self, row: Row) -> tuple[str | None, tzinfo | None]:
         """date_sent as text, and the zone it is in: its own, if it is an object (W6)."""
-        value, zone = self._date_sent.value(row), self.options.swell_date_sent_timezone
+        value, zone = self._date_sent.value(row), self.run.options.swell_date_sent_timezone
         own_zone: tzinfo | None = zone
         if isinstance(value, dict):
             if value.get("timezone"):
@@ -194,52 +121,345 @@ class SwellMessageCounts(SwellStream):
     """Counts per day, all together or per location or team."""
 
     name = "swell_message_counts"
-    primary_keys = ("date", "location_id", "team_id")
+    primary_keys = ("account_name", "date", "location_id", "team_id")
     replication_key = "date"
 
-    def read(self) -> None:
-        """Ask for every day's counts, and again for those of the last days (W15)."""
-        options = self.options
-        splits = self._splits()
-        scope = scope_of(splits=splits, parameters=options.swell_counts_parameters)
-        frontier = DayFrontier.load(self, scope, options.start_date.date())
-        first = frontier.first_day(options.swell_counts_lookback_days)
-        last = now().date()
-        if options.end_date:
-            last = min(last, (options.end_date - timedelta(microseconds=1)).date())
-        api = SwellApi(self.options, self.rate_limiter)
-        with closing(api.client), closing(Workers(options.max_concurrency)) as workers:
-            readers = (CountsWindow(api, days, splits) for days in weeks(first, last))
-            for window in ReadAhead(readers, workers, self.idle):
-                records = [self.rows.record(row) | key for key, row in window.counts()]
-                self.write(self.pack(records), window.received or now())
-                if window.is_undated:
-                    self.logger.warning(
-                        "Swell counts the same for each day from %s to %s. If that is not so, "
-                        "set swell_counts_parameters: range.",
-                        window.days[0],
-                        window.days[-1],
-                    )
-                frontier.move(window.days[-1])
-                if self.has_enough:
-                    return
-            frontier.finish()
-            self._log_end("Counts", api)
 
-    def _splits(self) -> list[tuple[str, str]]:
-        """Location and team filters of the requests per day; ids with commas, or empty."""
-        options = self.options
-        locations, teams = options.swell_location_ids, options.swell_team_ids
-        every_location, every_team = ",".join(locations), ",".join(teams)
-        if options.swell_counts_split == "location":
-            return [(location, every_team) for location in locations]
-        if options.swell_counts_split == "team":
-            return [(every_location, team) for team in teams]
-        return [(every_location, every_team)]
+class SwellScan(VendorScan):
+    """Reads one stream by days."""
+
+    def __init__(
+        self, run: ScanContext, stream: SwellStream, api: SwellApi, since: date, **filters: object
+    ) -> None:
+        super().__init__(run, [stream], api.client)
+        self._stream = stream
+        self._api = api
+        self._scope: Scope = scope_of(
+            self.options.account_name, self.options.swell_api_url, **filters
+        )
+        self._bookmark = self._load(since)
+        self._now = now()
+        self._today = self._now.date()
+
+    def _load(self, since: date) -> DayBookmark:
+        """The stream's bookmark, for a run that wants all days from `since` on."""
+        fresh = DayBookmark(since, since, now())
+        document = self._stream.load_bookmark(self._scope)
+        if not document:
+            return fresh
+        try:
+            loaded = DayBookmark.from_bookmark(document)
+            reason = loaded.why_not(since)
+        except ValueError:
+            reason = "is damaged"
+        if reason is not None:
+            self._stream.warn_bookmark(reason)
+            return fresh
+        if loaded.value < since:
+            self.logger.warning(
+                "start_date is after the bookmark: messages created from %s to %s are not read.",
+                loaded.value,
+                since,
+            )
+            return replace(fresh, finished=loaded.finished, changes_since=loaded.changes_since)
+        return loaded
+
+    def _vendor_today(self) -> date:
+        """Today, by whichever clock is behind: what has not come yet must not pass for read."""
+        return min(self._now, self._now + self.client.clock_offset).date()
+
+    def move(self, bookmark: DayBookmark) -> None:
+        """Take over a bookmark; STATE comes later."""
+        self._bookmark = bookmark
+        self._stream.move_bookmark(midnight(bookmark.value), self._scope, bookmark.details())
 
 
-def weeks(first: date, last: date) -> Iterator[list[date]]:
-    """The days from first to last, seven at a time."""
-    days = [first + number * DAY for number in range((last - first).days + 1)]
-    for start in range(0, len(days), WEEK):
-        yield days[start : start + WEEK]
+class MessageScan(SwellScan):
+    """Reads messages by windows of days that share a day, then late changes.
+
+    A window whose total disagrees with its messages is unsettled: the next runs read it again,
+    until it settles, disagrees in the same way as before, or has done so in too many runs.
+    """
+
+    def __init__(self, run: ScanContext, stream: SwellMessages, api: SwellApi) -> None:
+        options = run.options
+        super().__init__(
+            run,
+            stream,
+            api,
+            # Swell may take dates in another zone: a day early, and a day late (W4).
+            options.start_date.date() - DAY,
+            locations=sorted(options.swell_location_ids),
+            teams=sorted(options.swell_team_ids),
+            contacts=sorted(options.swell_contact_ids),
+        )
+        self._messages = stream
+        self._before = self._bookmark
+        self._again = {item.days: item for item in self._bookmark.unsettled}
+        self._extra: set[DayRange] = set()  # of those, the ones that no other window is
+        self._unproven: tuple[DayRange, frozenset[str]] | None = None
+        self._recent: dict[int, int] = {}  # id and hash of what was written lately
+        self._last_two: list[set[int]] = [set(), set()]  # the ids of the last two windows
+        self._has_read_any = False
+
+    @override
+    def plan(self) -> Plan:
+        first = self._bookmark.first_day(self.options.swell_lookback_days)
+        last = (now() + FOREMOST_ZONE).date() + DAY
+        if self.options.end_date:
+            last = min(last, self.options.end_date.date() + DAY)
+        windows: list[DayRange] = []
+        if first <= last:
+            self.logger.info("Reading messages created from %s to %s.", first, last)
+            windows += plan_days(first, last, self.options.swell_window_days)
+        self._extra = self._again.keys() - set(windows)
+        for days in [*(days for days in self._again if days in self._extra), *windows]:
+            attempt = self._again[days].runs if days in self._again else 0
+            yield Start(read_window(self._api, days, self._pack, self._today, attempt))
+        yield Start(read_changes(self._api, self._pack, self._change_moments()))
+
+    def _pack(self, rows: dict[int, Row]) -> dict[int, Item]:
+        """Records by id, without messages from outside start_date and end_date."""
+        wanted = {key: row for key, row in rows.items() if self._messages.is_wanted(row)}
+        items = self._messages.pack_rows(list(wanted.values()))
+        return dict(zip(wanted, items, strict=True))
+
+    def _change_moments(self) -> Iterator[tuple[datetime, str]]:
+        """From when on to ask for changes, and in which form, until Swell takes one (W12).
+
+        Swell may take the time in another zone, so the first is earlier than the last run. It
+        must not be over three days ago, in whatever zone Swell counts those.
+        """
+        oldest = self._now - CHANGES_REACH + timedelta(minutes=5)
+        since = self._bookmark.changes_since or self._now - DAY + FOREMOST_ZONE
+        moment = max(oldest + FOREMOST_ZONE, since) - FOREMOST_ZONE
+        moment = oldest if since > self._now else moment
+        known = self._bookmark.changes_form
+        while moment < self._now - DAY / 2:
+            for form in sorted(CHANGES_FORMS, key=lambda form: form != known):
+                yield moment, form
+            moment += CHANGES_STEP
+
+    @override
+    def accept(self, value: t.Any) -> bool:
+        if isinstance(value, Messages):
+            self._write(value)
+        elif isinstance(value, WindowRead):
+            self._end_window(value)
+        else:
+            self._end_changes(value)
+        return self._stream.has_enough
+
+    def _write(self, messages: Messages) -> None:
+        """Write messages, but none that was written lately with the same content."""
+        marks = {
+            key: hash(item if isinstance(item, bytes) else ENCODER.encode(item))
+            for key, item in messages.items.items()
+        }
+        new = [item for key, item in messages.items.items() if self._recent.get(key) != marks[key]]
+        self._stream.write(new, messages.received)
+        self._recent |= marks
+        if len(self._recent) > MAX_RECENT:
+            self._recent = dict(itertools.islice(self._recent.items(), MAX_RECENT // 2, None))
+
+    def _end_window(self, read: WindowRead) -> None:
+        """Check a window, and bookmark it."""
+        passes = read.passes
+        self._has_read_any |= bool(passes.ids)
+        unsettled = [item for item in self._bookmark.unsettled if item.days != read.window]
+        unsettled += filter(None, [self._unsettled(read.window, passes)])
+        bookmark = replace(self._bookmark, unsettled=tuple(unsettled))
+        if read.window in self._extra:
+            self.move(bookmark)
+            return
+        self._check_filter(read)
+        if self._unproven is None and passes.envelope and not self._api.envelopes:
+            self._unproven = (read.window, passes.envelope)
+        if not self._is_proven() or read.last is None:
+            self._bookmark = bookmark
+            return
+        self.move(bookmark.moved(read.last, self._vendor_today()))
+        if read.last < self._today:  # else the scan's last STATE comes soon
+            self.write_state()
+
+    def _check_filter(self, read: WindowRead) -> None:
+        """Raise VendorError where the days seem to make no difference (W22)."""
+        ids = read.passes.ids
+        if 2 * len(ids & self._last_two[0]) > len(ids):
+            begin = None if self._before.finished else self._before.since
+            self.move(replace(self._before, at=self._before.at or begin))
+            self.write_state()
+            raise VendorError(
+                f"Swell sent the same messages for {read.window} as for days long before: it "
+                "ignores from_date and to_date, so nothing can be read safely."
+            )
+        self._last_two = [self._last_two[1], ids]
+
+    def _is_proven(self) -> bool:
+        """Whether empty pages look like pages with messages, so that they were no outage.
+
+        Until a page with messages has come, the bookmark stays. Raises VendorError.
+        """
+        if self._unproven is None:
+            return True
+        days, envelope = self._unproven
+        if not self._api.envelopes:
+            return False
+        if envelope not in self._api.envelopes:
+            raise VendorError(
+                f"Swell sent an empty page for {days} that looks unlike its pages with messages, "
+                "maybe because of an outage. Run again: the bookmark has not moved past it."
+            )
+        self._unproven = None
+        return True
+
+    def _unsettled(self, days: DayRange, passes: Passes) -> Unsettled | None:
+        """What the next run has to read again, because Swell's total disagrees with it."""
+        if passes.is_settled or not passes.count:
+            return None
+        before = self._again.get(days)
+        runs = 1 + (before.runs if before else 0)
+        missing = passes.missing if passes.is_stable else None
+        told = (days, passes.total, len(passes.ids), passes.count)
+        if before and missing is not None and missing == before.missing:
+            self.logger.info(
+                "Messages of %s: Swell counts %s and sends %d, as before. Nothing is missing.",
+                *told[:3],
+            )
+            return None
+        is_last = runs >= MAX_UNSETTLED_RUNS
+        is_recent = days.last >= self._today - OPEN_DAYS * DAY  # messages may be arriving
+        self.logger.log(
+            logging.INFO if (missing is not None or is_recent) and not is_last else logging.WARNING,
+            "Messages of %s: Swell counts %s, but sent %d in %d passes. %s",
+            *told,
+            "Some may be missing; report this to Swell."
+            if is_last
+            else "The next run reads them again.",
+        )
+        return None if is_last else Unsettled(days, missing, runs)
+
+    def _end_changes(self, read: ChangesRead) -> None:
+        """Bookmark up to when changes have been seen."""
+        old = self._bookmark.changes_since
+        if read.since is None and self._bookmark.changes_form is not None:
+            self.logger.warning(
+                "Swell refused updated_after, which it took before: the next run asks again for "
+                "changes since %s.",
+                old,
+            )
+            return
+        if read.since is None:
+            self.logger.warning(
+                "Swell refused updated_after: changes are seen only on messages of the last "
+                "swell_lookback_days."
+            )
+        elif old is not None and read.since > old:
+            self.logger.warning(
+                "Swell took updated_after only from %s on: changes since %s are seen only on "
+                "messages of the last swell_lookback_days.",
+                read.since,
+                old,
+            )
+        elif not read.passes.is_settled and not read.passes.is_stable:
+            self.logger.info(
+                "Messages changed since %s: Swell counts %s, but sent %d. The next run asks again.",
+                read.since,
+                read.passes.total,
+                len(read.passes.ids),
+            )
+            return
+        # A first reading is as old as its start, even if it was interrupted.
+        seen = self._now if old is not None else self._bookmark.started
+        seen = min(seen, seen + self.client.clock_offset)
+        self._bookmark = replace(self._bookmark, changes_since=seen, changes_form=read.form)
+
+    @override
+    def finish(self) -> None:
+        if self._is_proven():
+            self.move(self._bookmark.completed())
+            self.write_state()
+        if self._before.finished is None and self._before.at is None and not self._has_read_any:
+            self.logger.warning(
+                "No messages at all: check start_date, swell_location_ids, swell_team_ids and "
+                "swell_contact_ids if there should be some."
+            )
+
+
+class CountScan(SwellScan):
+    """Reads every day's counts, and those of the last days again (W15)."""
+
+    def __init__(self, run: ScanContext, stream: SwellMessageCounts, api: SwellApi) -> None:
+        self._splits = _splits(run.options)
+        parameters = run.options.swell_counts_parameters
+        since = run.options.start_date.date()
+        super().__init__(run, stream, api, since, splits=self._splits, parameters=parameters)
+        self._days_read = 0
+        self._sum = 0
+
+    @override
+    def plan(self) -> Plan:
+        first = self._bookmark.first_day(self.options.swell_counts_lookback_days)
+        last = self._today
+        if self.options.end_date:
+            last = min(last, (self.options.end_date - timedelta(microseconds=1)).date())
+        days = [first + number * DAY for number in range((last - first).days + 1)]
+        for start in range(0, len(days), WEEK):
+            week = days[start : start + WEEK]
+            keys = [(day, *split) for day in week for split in self._splits]
+            yield Start(read_counts(self._api, keys, self._today))
+
+    @override
+    def accept(self, value: CountsRead) -> bool:
+        records = [self._record(key, page.row) for key, page in value.counts.items()]
+        self._stream.write(self._stream.pack(records), value.received)
+        self._check_days(value)
+        if value.counts:
+            last = max(key[0] for key in value.counts)
+            self.move(self._bookmark.moved(last, self._vendor_today()))
+            if last < self._today:
+                self.write_state()
+        return self._stream.has_enough
+
+    def _record(self, key: CountKey, row: Row) -> Row:
+        day, locations, teams = key
+        ids = {"location_id": as_key(locations or ALL), "team_id": as_key(teams or ALL)}
+        return self._stream.rows.record(row) | {"date": str(day)} | ids
+
+    def _check_days(self, read: CountsRead) -> None:
+        """Warn where the days seem to make no difference (W14)."""
+        days = sorted({key[0] for key in read.counts})
+        splits = {key[1:] for key in read.counts}
+        different = {(*key[1:], *page.numbers) for key, page in read.counts.items()}
+        self._days_read += len(days)
+        self._sum += sum(number or 0 for page in read.counts.values() for number in page.numbers)
+        if len(days) == WEEK and len(different) == len(splits) and self._sum:
+            self.logger.warning(
+                "Swell counts the same for each day from %s to %s. If that is wrong, set "
+                "swell_counts_parameters: range.",
+                days[0],
+                days[-1],
+            )
+
+    @override
+    def finish(self) -> None:
+        is_range = self.options.swell_counts_parameters == "range"
+        if is_range and self._days_read >= WEEK and not self._sum:
+            self.logger.warning(
+                "Swell counts no message on any of %d days. If that is wrong, set "
+                "swell_counts_parameters: date.",
+                self._days_read,
+            )
+        self.move(self._bookmark.completed())
+        self.write_state()
+
+
+def _splits(options: Options) -> list[tuple[str, str]]:
+    """Location and team filters of the requests per day; ids with commas, or empty."""
+    locations, teams = options.swell_location_ids, options.swell_team_ids
+    every_location, every_team = ",".join(locations), ",".join(teams)
+    if options.swell_counts_split == "location":
+        return [(location, every_team) for location in locations]
+    if options.swell_counts_split == "team":
+        return [(every_location, team) for team in teams]
+    return [(every_location, every_team)]

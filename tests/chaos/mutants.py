@@ -1,186 +1,259 @@
-"""Breaks the tap's rules one by one, in copies, and shows which of them chaos notices.
+"""Breaks the tap's rules one by one and shows which of them the chaos tests notice.
 
     python -m tests.chaos.mutants            all mutants, one line each
     python -m tests.chaos.mutants gt_for_ge  some, by name
 
-A mutant that survives is a rule that this harness does not prove: exit code 1.
+A mutant replaces one function of the tap, in the process that runs it (`TAP_MUTANT`, see
+`support.forkserver`); no source line is touched. A mutant that survives is a rule that
+these tests do not prove: exit code 1.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
+import inspect
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
+import typing as t
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import date
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "tap_medchat_swell"
+VARIABLE = "TAP_MUTANT"
 TESTS = ("tests/chaos/test_chaos.py", "tests/chaos/test_regressions.py")
 SCHEDULES = os.environ.get("CHAOS_SCHEDULES", "150")
+
+# Rules whose mutants belong to modules that are being rewritten. Add one for each:
+#   medchat.reader    a window is complete by construction: a row outside its filter, or an id seen
+#                     twice, is believed; halves: only the first is read; read_until_stable stops
+#                     after one pass; no overlap between pages; an empty page ends a window that had
+#                     chats before; $skip advances by the rows asked for, not received (M3)
+#   medchat.changes   the digest is always "same"; a digest of another algorithm is trusted
+#   medchat.bookmark  dirty_until is ignored; a scan bookmarks its window before it is written;
+#                     rescan: a due window is skipped; resume: a window is taken as read that is not
+#   swell.reader      `total` is not checked; the same per_page is used in every pass; one pass is
+#                     enough; an empty page that is not Swell's own is the end; no control question
+#                     before a refusal is believed; the updated_after pass is left out
+#   swell.bookmark    unsettled windows are forgotten; the bookmark moves before its window is
+#                     written; `finished` moves past a refused updated_after; the last two days
+#                     count as settled
+#   pipeline          results leave in the order of arrival; STATE of one chain covers another's
+#                     records; a failure in one chain ends the other quietly
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule, and the text in a file of the tap whose replacement breaks it."""
+    """A rule's name, the function it lives in (`module:Class.function`) and its replacement."""
 
     name: str
-    file: str
-    old: str
-    new: str
+    target: str
+    replace: Callable[[t.Any], Callable[..., t.Any]]
+
+    def owner(self) -> tuple[t.Any, str]:
+        """What holds the function, and the function's name there."""
+        module, _, path = self.target.partition(":")
+        *classes, name = path.split(".")
+        owner: t.Any = importlib.import_module(f"{PACKAGE}.{module}")
+        return functools.reduce(getattr, classes, owner), name
+
+    def original(self) -> Callable[..., t.Any]:
+        """The function as the tap has it."""
+        owner, name = self.owner()
+        return t.cast("Callable[..., t.Any]", inspect.getattr_static(owner, name))
+
+    def apply(self) -> None:
+        """Replace the function in this process, also where it was imported by name."""
+        owner, name = self.owner()
+        original = self.original()
+        replacement = functools.wraps(original)(self.replace(original))
+        setattr(owner, name, replacement)
+        for module_name, module in list(sys.modules.items()):
+            if module_name.startswith(PACKAGE) and vars(module).get(name) is original:
+                setattr(module, name, replacement)
 
 
-MUTANTS = (
-    Mutant(
-        "medchat_bookmark_before_window",
-        "medchat/sweep.py",
-        "        for reader in ReadAhead(iter(self._plan()), workers, self._leader.idle):\n",
-        "        plan = self._plan()\n"
-        "        for p in self._progress:\n"
-        "            p.ranges.append(Range(to_epoch(p.end), to_epoch(self._end), 0, 0))\n"
-        "            p.kept = len(p.ranges)\n"
-        "        self._bookmark()\n"
-        "        self._leader.write_state()\n"
-        "        for reader in ReadAhead(iter(plan), workers, self._leader.idle):\n",
-    ),
-    Mutant(
-        "swell_bookmark_before_window",
-        "swell/streams.py",
-        "        for window in ReadAhead(readers, workers, self.idle):\n            if 2",
-        "        for window in ReadAhead(readers, workers, self.idle):\n"
-        "            frontier.move(window.window.last)\n"
-        "            if 2",
-    ),
-    Mutant("gt_for_ge", "medchat/api.py", "{created} ge ", "{created} gt "),
-    Mutant(
-        "medchat_short_page_is_the_end",
-        "pagination.py",
-        "        return bool(fresh) or (self.count == 1 and bool(ids))\n",
-        "        return bool(fresh) and len(ids) >= self.page_size\n",
-    ),
-    Mutant(
-        "swell_first_hint_is_the_end",
-        "pagination.py",
-        "        if any(hints) or not hints:\n",
-        "        if all(hints):\n",
-    ),
-    Mutant(
-        "shared_day_dropped",
-        "time_ranges.py",
-        "        first = end\n",
-        "        first = end + timedelta(days=1)\n",
-    ),
-    Mutant(
-        "window_end_not_looked_at",
-        "medchat/settling.py",
-        "        elif list(page.ids) in self._ends:\n",
-        "        elif True:\n",
-    ),
-    Mutant(
-        "seam_check_off",
-        "pagination.py",
-        "            raise PageDriftError\n",
-        "            pass\n",
-    ),
-    Mutant(
-        "sweep_off",
-        "medchat/sweep.py",
-        "        return start, start\n",
-        "        if len(finished) == len(self.shares):\n"
-        "            covers = max(progress.covers for progress in finished)\n"
-        "            return min(self._now, *(progress.end for progress in finished)), covers\n"
-        "        return start, start\n",
-    ),
-    Mutant(
-        "digest_always_same",
-        "medchat/digest.py",
-        "            and self._sums.get(place, 0) == known.digest\n",
-        "",
-    ),
-    Mutant(
-        "digest_trusted_after_a_stop",
-        "medchat/sweep.py",
-        "            share.distrust(begin, unsure)\n",
-        "            pass\n",
-    ),
-    Mutant(
-        "swell_total_check_off",
-        "swell/readings.py",
-        "if has_every_row and adds_up and self._stayed and is_sure:",
-        "if has_every_row:",
-    ),
-    Mutant(
-        "no_look_at_late_changes",
-        "swell/streams.py",
-        "                self._read_changes(frontier, api, workers)\n",
-        "",
-    ),
-    Mutant(
-        "empty_answer_is_no_chats",
-        "http/client.py",
-        "return error.meant if failures[error.kind] >= self._brief_retries else None",
-        "return error.meant",
-    ),
-    Mutant(
-        "state_before_its_records",
-        "writer.py",
-        "        self.write_lines(self.format_message(message))\n",
-        "        self._buffer[:0] = self.format_message(message)\n",
-    ),
-)
+MUTANTS: dict[str, Mutant] = {}
 
 
-def broken_copy(mutant: Mutant, folder: Path) -> None:
-    """Copy what a test run needs, with the mutant's file broken."""
-    for name in (PACKAGE, "tests", "sandbox"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    file = folder / PACKAGE / mutant.file
-    text = file.read_text("utf-8")
-    file.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+def mutant(
+    target: str,
+) -> Callable[[Callable[[t.Any], Callable[..., t.Any]]], Callable[..., t.Any]]:
+    """Register a function that turns the target into a broken one."""
+
+    def register(replace: Callable[[t.Any], Callable[..., t.Any]]) -> Callable[..., t.Any]:
+        MUTANTS[replace.__name__] = Mutant(replace.__name__, target, replace)
+        return replace
+
+    return register
 
 
-def outcome(mutant: Mutant) -> tuple[bool, str]:
-    """Whether chaos notices the mutant, and how."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
-        folder = Path(name)
-        broken_copy(mutant, folder)
-        paths = [str(folder), str(folder / "sandbox"), os.environ.get("PYTHONPATH", "")]
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", *TESTS],
-            cwd=folder,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-                "CHAOS_SCHEDULES": SCHEDULES,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+def apply(name: str) -> None:
+    """Break one rule in this process."""
+    MUTANTS[name].apply()
+
+
+# MedChat
+
+
+@mutant("http.transport:Transport.get")
+def gt_for_ge(get: t.Any) -> Callable[..., t.Any]:
+    """A window leaves out what was created in its first second's first instant (M11)."""
+    return lambda self, url: get(self, url.replace("%20ge%20", "%20gt%20"))
+
+
+@mutant("pagination:ODataSkipPaginator.has_more")
+def medchat_short_page_is_the_end(has_more: t.Any) -> Callable[..., t.Any]:
+    """A page with fewer rows than asked for is taken for the last one (M3)."""
+    return lambda self, page: has_more(self, page) and len(page.ids) >= self.page_size
+
+
+@mutant("pagination:ODataSkipPaginator.has_more")
+def page_drift_ignored(has_more: t.Any) -> Callable[..., t.Any]:
+    """Rows that moved between two pages go unnoticed (M6)."""
+
+    def broken(self: t.Any, page: t.Any) -> bool:
+        from tap_medchat_swell.pagination import PageDriftError  # noqa: PLC0415
+
+        try:
+            return t.cast("bool", has_more(self, page))
+        except PageDriftError:
+            return bool(page.ids)
+
+    return broken
+
+
+@mutant("medchat.nested_pages:NestedPages.complete")
+def cut_collections_not_completed(complete: t.Any) -> Callable[..., t.Any]:
+    """The link behind a cut `$expand` collection is not followed (M15)."""
+    del complete
+    return lambda *_: None
+
+
+# Swell
+
+
+@mutant("pagination:PageLinksPaginator._hints")
+def swell_first_hint_is_the_end(hints: t.Any) -> Callable[..., t.Any]:
+    """One hint that says "last page" outweighs those that say "more" (W9)."""
+
+    def broken(self: t.Any, page: t.Any) -> list[bool]:
+        found = hints(self, page)
+        return [all(found)] * len(found)
+
+    return broken
+
+
+@mutant("time_ranges:plan_days")
+def shared_day_dropped(plan_days: t.Any) -> Callable[..., t.Any]:
+    """Neighboring windows do not share a day (W1)."""
+
+    def broken(first: date, last: date, days: int) -> Iterator[t.Any]:
+        for number, window in enumerate(plan_days(first, last, days)):
+            begin = window.first + timedelta(days=min(number, 1))
+            if begin <= window.last:
+                yield type(window)(begin, window.last)
+
+    return broken
+
+
+# Both
+
+
+@mutant("http.responses:decode_json")
+def empty_body_is_no_rows(decode_json: t.Any) -> Callable[..., t.Any]:
+    """An empty body is believed at once (P3)."""
+    return lambda vendor, body: decode_json(vendor, body) if body.strip() else None
+
+
+@mutant("http.responses:decode_json")
+def odd_payload_is_no_rows(decode_json: t.Any) -> Callable[..., t.Any]:
+    """What cannot be decoded counts as an empty page (P3)."""
+
+    def broken(vendor: t.Any, body: bytes) -> t.Any:
+        from tap_medchat_swell.http.responses import ResponseError  # noqa: PLC0415
+
+        try:
+            return decode_json(vendor, body)
+        except ResponseError:
+            return {"data": [], "received": 0, "sent": 0} if vendor.name == "Swell" else []
+
+    return broken
+
+
+@mutant("http.responses:check_status")
+def server_errors_are_fatal(check_status: t.Any) -> Callable[..., t.Any]:
+    """A 5xx is not retried."""
+
+    def broken(*arguments: t.Any) -> None:
+        from tap_medchat_swell.http.responses import Action, ResponseError  # noqa: PLC0415
+
+        try:
+            check_status(*arguments)
+        except ResponseError as error:
+            if error.action is Action.RETRY:
+                error.action = Action.FAIL
+            raise
+
+    return broken
+
+
+@mutant("record_mapper:normalize_key")
+def casing_matters(normalize_key: t.Any) -> Callable[..., t.Any]:
+    """`Status` and `status` are two fields (M2)."""
+    del normalize_key
+    return lambda key: key
+
+
+@mutant("writer:BufferedWriter.write_message")
+def state_before_its_records(write_message: t.Any) -> Callable[..., t.Any]:
+    """A STATE overtakes the records that it covers."""
+
+    def broken(self: t.Any, message: t.Any) -> None:
+        if message.type != "STATE":
+            write_message(self, message)
+            return
+        self._buffer[:0] = self.format_message(message)
+        self.flush()
+
+    return broken
+
+
+def run_tests(name: str) -> tuple[bool, str]:
+    """Whether the chaos tests notice a mutant, and how."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", *TESTS],
+        cwd=ROOT,
+        env={**os.environ, VARIABLE: name, "CHAOS_SCHEDULES": SCHEDULES},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode == 0:
         return False, "survived"
-    found = re.search(r"(?:AssertionError|Error): (.{0,90})", done.stdout)
+    found = re.search(r"(?:AssertionError|Error|Hung): (.{0,90})", done.stdout)
     return done.returncode == 1, found[1] if found else done.stdout[-300:]
 
 
 def main() -> int:
     """Try all mutants, or those that are named."""
-    named = set(sys.argv[1:])
     survivors = 0
-    for mutant in MUTANTS:
-        if named and mutant.name not in named:
-            continue
+    for name in sys.argv[1:] or MUTANTS:
         started = time.monotonic()
-        noticed, how = outcome(mutant)
+        noticed, how = run_tests(name)
         survivors += not noticed
         verdict = "noticed" if noticed else "SURVIVED"
         took = time.monotonic() - started
-        sys.stdout.write(f"| {mutant.name} | {verdict} | {took:.0f} s | {how} |\n")
+        sys.stdout.write(f"| {name} | {verdict} | {took:.0f} s | {how} |\n")
         sys.stdout.flush()
     return int(survivors > 0)
 

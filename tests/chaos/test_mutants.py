@@ -1,15 +1,47 @@
-"""The mutants' texts are those of the tap; `python -m tests.chaos.mutants` tries them."""
+"""Every mutant still finds its function; `python -m tests.chaos.mutants` tries them."""
 
 from __future__ import annotations
 
+import inspect
+import typing as t
+
 import pytest
+from medchat_swell_sandbox import Dataset, Sandbox
+from support.tap_process import TapServer
 
-from .mutants import MUTANTS, PACKAGE, ROOT, Mutant
+from .mutants import MUTANTS, VARIABLE
+
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_changes_the_tap(mutant: Mutant) -> None:
-    text = (ROOT / PACKAGE / mutant.file).read_text("utf-8")
+def accepts(function: t.Callable[..., t.Any], count: int) -> bool:
+    """Whether a function takes this many arguments by position."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
-    assert mutant.old in text
-    assert mutant.new not in text or mutant.new in mutant.old
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_replaces_a_function_of_the_tap(name: str) -> None:
+    mutant = MUTANTS[name]
+    original = mutant.original()
+    replacement = mutant.replace(original)
+
+    assert inspect.isfunction(original)
+    assert replacement is not original
+    parameters = inspect.signature(original).parameters.values()
+    assert accepts(replacement, sum(p.kind in POSITIONAL for p in parameters))
+
+
+def test_a_mutant_reaches_the_process_that_runs_the_tap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "gt_for_ge")
+    with Sandbox(Dataset.generate(chats=3, swell_messages=0)) as sandbox, TapServer() as server:
+        config = sandbox.tap_config()
+        del config["swell_api_token"]
+        assert server.run(config).code == 0
+        filters = [r.query["$filter"] for r in sandbox.requests if "$filter" in r.query]
+
+    assert filters
+    assert all(" gt " in text and " ge " not in text for text in filters)

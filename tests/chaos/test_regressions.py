@@ -1,4 +1,4 @@
-"""Schedules that once broke a promise, each named after what was wrong."""
+"""Scenarios in which a promise was once broken, each named after what was wrong."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import typing as t
 import pytest
 from medchat_swell_sandbox import Fault
 
-from .play import Stage
-from .schedule import RunPlan, Schedule, Stop
+from .runner import Runner
+from .spec import MEDCHAT_OUTAGES, NEWEST_DAYS, SWELL_OUTAGES, RunPlan, ScenarioSpec, Stop
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
-TIMES = 3  # where a signal falls is never quite the same
+SIGNAL_TIMES = 3  # a signal never arrives at quite the same moment
+UNSTABLE_TIMES = 8  # an order that changes with every request
 SMALL = (
     ("medchat_page_size", 4),
     ("medchat_window_pages", 2),
@@ -25,11 +26,15 @@ SMALL = (
     ("max_concurrency", 2),
 )
 SWELL_ONCE = functools.partial(
-    Schedule, chats=0, vendors="swell", settings=SMALL, runs=(RunPlan(),)
+    ScenarioSpec, chats=0, vendors="swell", settings=SMALL, runs=(RunPlan(),)
 )
-FOUND: dict[str, Schedule] = {
-    # An unbuffered standard output writes only a part when a signal comes upon it.
-    "a_signal_cuts_no_line": Schedule(
+MEDCHAT_ONCE = functools.partial(
+    ScenarioSpec, chats=120, vendors="medchat", settings=SMALL, runs=(RunPlan(),)
+)
+MORE_MESSAGES = RunPlan(before=("add_swell_message",) * 5)
+FOUND: dict[str, ScenarioSpec] = {
+    # Unbuffered standard output writes only part of a line when a signal interrupts it.
+    "a_signal_cuts_no_line": ScenarioSpec(
         seed=779,
         chats=60,
         swell_messages=40,
@@ -41,12 +46,13 @@ FOUND: dict[str, Schedule] = {
             RunPlan(before=("change_message",), stop=Stop(how="SIGINT", after="line", at=4)),
         ),
     ),
-    # The last window of a reading had a STATE of its own besides the one of its end.
-    "state_at_most_once_per_window": Schedule(
+    # The last window of a scan had a STATE of its own besides the scan's last one.
+    "state_at_most_once_per_window": ScenarioSpec(
         seed=900, chats=23, days=400, settings=SMALL, runs=(RunPlan(), RunPlan())
     ),
-    # Behind chats of one second, read apart, windows end elsewhere than was foreseen.
-    "state_at_most_once_per_window_out_of_step": Schedule(
+    # After chats of one second, which are read separately, windows ended at other places
+    # than planned.
+    "state_at_most_once_per_window_out_of_step": ScenarioSpec(
         seed=545,
         chats=61,
         days=3,
@@ -55,8 +61,8 @@ FOUND: dict[str, Schedule] = {
         quirks=(("medchat_order", "shuffled_ties"),),
         runs=(RunPlan(), RunPlan(), RunPlan(), RunPlan()),
     ),
-    # Windows of one day, a zone behind UTC: today has not come there yet.
-    "today_is_refused_where_it_is_still_yesterday": Schedule(
+    # Windows of one day, in a zone behind UTC, where today has not begun.
+    "today_is_refused_where_it_is_still_yesterday": ScenarioSpec(
         seed=302,
         chats=0,
         swell_messages=60,
@@ -66,8 +72,8 @@ FOUND: dict[str, Schedule] = {
         quirks=(("swell_filter_zone", -12), ("swell_tomorrow_refused", True)),
         runs=(RunPlan(), RunPlan(before=("add_swell_message",))),
     ),
-    # A sweep that was stopped goes on among chats that happen to have no messages.
-    "rest_of_a_sweep_without_messages": Schedule(
+    # The rest of an interrupted scan holds only chats without messages.
+    "rest_of_a_scan_without_messages": ScenarioSpec(
         seed=7126,
         chats=30,
         messages_per_chat=1,
@@ -80,8 +86,8 @@ FOUND: dict[str, Schedule] = {
             for at in (9, 4, 12, 5)
         ),
     ),
-    # By chance a page of chats in no order looks ordered, above all where some have no time.
-    "no_order_that_looks_like_one": Schedule(
+    # A page in random order looks ordered by chance, above all if some chats have no time.
+    "random_order_that_looks_sorted": ScenarioSpec(
         seed=3234,
         chats=120,
         messages_per_chat=2,
@@ -91,8 +97,8 @@ FOUND: dict[str, Schedule] = {
         quirks=(("medchat_order", "unstable"), ("medchat_chat_date_null_every", 3)),
         runs=(RunPlan(),),
     ),
-    # Chats without any time seemed so dense that endless pages were asked for.
-    "no_chat_has_a_time": Schedule(
+    # Chats without a time seemed so dense that pages were requested without end.
+    "no_chat_has_a_time": ScenarioSpec(
         seed=9039,
         chats=109,
         days=90,
@@ -101,7 +107,7 @@ FOUND: dict[str, Schedule] = {
         quirks=(("medchat_chat_date_null_every", 1),),
         runs=(RunPlan(during=((40, "add_backdated_chat"),)),),
     ),
-    # A page of copies of one message, and no hint about more, passed for the end.
+    # A page of copies of one message, without a hint about more, was taken for the end.
     "copies_fill_a_page": SWELL_ONCE(
         seed=91,
         swell_messages=106,
@@ -125,8 +131,8 @@ FOUND: dict[str, Schedule] = {
             ("swell_hints", "last_page_now"),
         ),
     ),
-    # No chat has a time, so the ends that the last sweep foresaw were told of in vain.
-    "an_end_is_foreseen_that_none_reaches": Schedule(
+    # No chat has a time, so none reached the window ends that the last scan had planned.
+    "planned_window_end_that_no_chat_reaches": ScenarioSpec(
         seed=787,
         chats=67,
         days=16,
@@ -135,22 +141,22 @@ FOUND: dict[str, Schedule] = {
         quirks=(("medchat_chat_date_null_every", 1),),
         runs=(RunPlan(during=((20, "delete_chat"),)), RunPlan(before=("add_message",))),
     ),
-    # One 204 among good answers is trouble, not the absence of chats.
-    "a_passing_204_is_not_no_chats": Schedule(
+    # One 204 among good responses is a failure, not the absence of chats.
+    "a_passing_204_is_not_no_chats": ScenarioSpec(
         seed=12,
         chats=40,
         vendors="medchat",
         settings=SMALL,
         runs=(RunPlan(faults=(Fault("no_content"),)),),
     ),
-    # Once totals had proven to lie, one reading was enough, even in an order that changes.
+    # Once totals had turned out wrong, one pass was enough, even in an order that changes.
     "totals_lie_and_the_order_changes": SWELL_ONCE(
         seed=45,
         swell_messages=137,
         days=40,
         quirks=(("swell_order", "unstable"), ("swell_total_shift", 3)),
     ),
-    # Pages of two rows in no order: a second page is like the first by chance at times.
+    # With pages of two rows in random order, a second page equals the first by chance.
     "a_page_comes_twice_by_chance": SWELL_ONCE(
         seed=313,
         swell_messages=80,
@@ -161,36 +167,278 @@ FOUND: dict[str, Schedule] = {
             ("swell_repeat_across_locations", True),
         ),
     ),
+    # Each of these four notices a mutant that random scenarios may miss.
+    "one_server_error_is_retried": ScenarioSpec(
+        chats=40, settings=SMALL, runs=(RunPlan(faults=(Fault("status", status=503, after=5),)),)
+    ),
+    "a_short_page_is_not_the_end": MEDCHAT_ONCE(chats=60, quirks=(("medchat_page_cap", 3),)),
+    "to_date_is_exclusive": SWELL_ONCE(
+        swell_messages=60, days=12, quirks=(("swell_to_date", "exclusive"),)
+    ),
+    "a_null_next_link_is_one_hint_of_three": SWELL_ONCE(
+        swell_messages=60, days=4, quirks=(("swell_hints", "next_null"),)
+    ),
+    # Rows with one created_at come in an order that depends on the page (PostgreSQL's top-N sort).
+    "postgres_orders_ties_by_page": SWELL_ONCE(
+        seed=4, swell_messages=30, days=3, campaigns=(60,), quirks=(("swell_order", "postgres"),)
+    ),
+    # Copies in one window made losses in another look harmless.
+    "copies_vouch_for_no_other_window": SWELL_ONCE(
+        seed=5,
+        swell_messages=60,
+        days=12,
+        campaigns=(40, 40),
+        quirks=(("swell_order", "postgres"), ("swell_repeat_across_locations", True)),
+    ),
+    # 200s with an empty list that hold an error, or lack what every other answer has.
+    **{
+        f"{kind}_is_no_empty_window": SWELL_ONCE(
+            seed=6,
+            swell_messages=60,
+            days=12,
+            runs=(RunPlan(faults=(Fault(kind, where="swell", after=4, times=20),)),),
+        )
+        for kind in SWELL_OUTAGES
+    },
+    "empty_pages_behind_one_that_announces_them": SWELL_ONCE(
+        seed=7,
+        swell_messages=90,
+        days=4,
+        runs=(RunPlan(faults=(Fault("empty_page", where="swell", from_page=2, times=60),)),),
+    ),
+    # Anything from 200 to 500 counted as a refusal of days that have not begun.
+    **{
+        f"{fault.kind}_{fault.status}_is_no_refusal_of_{count}_days": SWELL_ONCE(
+            seed=8,
+            swell_messages=60,
+            days=count,
+            settings=(*SMALL, ("swell_window_days", 6)),
+            runs=(RunPlan(newest_days=fault),),
+        )
+        for fault in NEWEST_DAYS
+        for count in (1, 10)
+    },
+    # updated_after was asked for in whole days, and refused where the first lay too far back.
+    "changes_since_an_exact_time": SWELL_ONCE(
+        seed=10,
+        swell_messages=60,
+        days=30,
+        quirks=(("swell_updated_after_hours", 72),),
+        runs=(
+            RunPlan(),
+            RunPlan(
+                before=("change_swell_message",) * 12,
+                stop=Stop(how="SIGKILL", after="request", at=1),
+            ),
+            RunPlan(days_later=2.5),
+        ),
+    ),
+    # One failed updated_after, and `finished` moved past the changes behind it.
+    "a_failed_updated_after_is_asked_again": SWELL_ONCE(
+        seed=11,
+        swell_messages=60,
+        days=30,
+        settings=(*SMALL, ("swell_window_days", 6), ("max_concurrency", 1)),
+        runs=(
+            RunPlan(),
+            RunPlan(
+                before=("change_swell_message",) * 12,
+                faults=(Fault("status", status=404, where="swell", after=7, times=None),),
+            ),
+            RunPlan(),
+        ),
+    ),
+    # Messages that came while an unstable order was read stood in for others.
+    "growth_in_an_unstable_order": SWELL_ONCE(
+        seed=12,
+        swell_messages=6,
+        days=4,
+        settings=(*SMALL, ("swell_window_days", 6), ("max_concurrency", 1)),
+        quirks=(("swell_order", "unstable"),),
+        runs=(
+            RunPlan(
+                streams=("swell_messages",),
+                during=tuple((number, "add_backdated_swell_message") for number in range(2, 9)),
+            ),
+        ),
+    ),
+    # Every hint said "one page", though the page was full.
+    "a_full_page_is_not_the_last": SWELL_ONCE(
+        seed=13,
+        swell_messages=10,
+        days=1,
+        settings=(*SMALL, ("swell_window_days", 6)),
+        quirks=(
+            ("swell_total_shift", -5),
+            ("swell_last_page_shift", -1),
+            ("swell_hints", "next_null"),
+        ),
+    ),
+    # PHP's filtered arrays are objects from the second page on.
+    "data_as_an_object": SWELL_ONCE(
+        seed=14, swell_messages=40, days=3, quirks=(("swell_data_as_object", True),)
+    ),
+    # Totals that count copies disagree with every window, for good.
+    "totals_count_copies": SWELL_ONCE(
+        seed=15,
+        swell_messages=60,
+        days=9,
+        quirks=(("swell_distinct_total", True),),
+        runs=(RunPlan(), MORE_MESSAGES, MORE_MESSAGES),
+    ),
+    # A while of empty bodies passed for "no chats".
+    **{
+        f"{kind}_for_a_while_is_not_no_chats": MEDCHAT_ONCE(
+            seed=16, runs=(RunPlan(faults=(Fault(kind, where="medchat", after=8, times=40),)),)
+        )
+        for kind in MEDCHAT_OUTAGES
+    },
+    **{
+        f"{kind}_from_the_first_request_is_not_no_chats": MEDCHAT_ONCE(
+            seed=17, runs=(RunPlan(faults=(Fault(kind, where="medchat", times=3),)),)
+        )
+        for kind in MEDCHAT_OUTAGES
+    },
+    **{
+        f"{kind}_in_a_later_run_is_not_no_chats": MEDCHAT_ONCE(
+            seed=18,
+            runs=(
+                RunPlan(),
+                RunPlan(
+                    before=("add_chat",) * 6,
+                    faults=(Fault(kind, where="medchat", after=20, times=40),),
+                ),
+            ),
+        )
+        for kind in MEDCHAT_OUTAGES
+    },
+    # A bookmark from a clock that was days ahead hid the messages of the days between.
+    "a_clock_was_ahead": ScenarioSpec(
+        seed=19,
+        days=9,
+        settings=(*SMALL, ("swell_lookback_days", 0), ("swell_counts_lookback_days", 0)),
+        runs=(RunPlan(clock_error_hours=100), MORE_MESSAGES),
+    ),
+    # A merged STATE still holds the reading that has completed since; its clock was ahead.
+    "a_merged_state_and_a_clock_that_was_ahead": ScenarioSpec(
+        seed=20,
+        chats=60,
+        days=9,
+        merges_states=True,
+        settings=SMALL,
+        runs=(
+            RunPlan(clock_error_hours=3, stop=Stop(how="SIGTERM", after="request", at=12)),
+            RunPlan(clock_error_hours=3),
+            RunPlan(before=("add_message", "change_chat", "add_swell_message") * 3),
+        ),
+    ),
 }
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Stage() as running:
+def runner() -> Iterator[Runner]:
+    with Runner() as running:
         yield running
 
 
+def times(spec: ScenarioSpec) -> int:
+    """How often to play a scenario that takes another course each time."""
+    if "unstable" in dict(spec.quirks).values():
+        return UNSTABLE_TIMES
+    return SIGNAL_TIMES if any(plan.stop for plan in spec.runs) else 1
+
+
 @pytest.mark.parametrize("name", FOUND)
-def test_found(name: str, stage: Stage) -> None:
-    for _ in range(TIMES):
-        stage.play(FOUND[name])
+def test_found(name: str, runner: Runner) -> None:
+    for _ in range(times(FOUND[name])):
+        runner.play(FOUND[name])
 
 
-@pytest.mark.parametrize("stopped", ["SIGKILL", "deaf+kill"])
-def test_a_change_taken_back_while_nobody_looked(stage: Stage, stopped: str) -> None:
-    """A chat's status goes there and back between two finished sweeps.
+@pytest.mark.parametrize("stopped", ["SIGKILL", "closed_stdout+kill"])
+def test_a_change_reverted_between_two_scans(runner: Runner, stopped: str) -> None:
+    """A chat's status changes and changes back between two scans that complete.
 
-    The one sweep that saw it was killed before its STATE came, so the next one's sums
-    are as they were, while the target holds the status that is no longer true.
+    The only scan that saw it was killed before its STATE, so the next one computes the same
+    digests as the one before, while the target holds a status that is no longer true.
     """
     for line in range(3, 12):
-        story = stage.prepare(Schedule(seed=5, chats=20, vendors="medchat", settings=SMALL))
-        story.run(RunPlan())
-        chat = story.sandbox.dataset.chats_created(None, None)[0]
+        scenario = runner.prepare(ScenarioSpec(seed=5, chats=20, vendors="medchat", settings=SMALL))
+        scenario.run(RunPlan())
+        chat = scenario.sandbox.dataset.chats_created(None, None)[0]
         was = chat.status
-        story.set_status(chat.id, "Unheard of")
-        story.run(RunPlan(stop=Stop(how=stopped, after="line", at=line)))
-        story.set_status(chat.id, was)
-        story.run(RunPlan())
-        story.run(RunPlan())  # the one before may have gone on with the killed one's sweep
-        assert story.runs[-1].code == 0
+        scenario.set_status(chat.id, "Unheard of")
+        scenario.run(RunPlan(stop=Stop(how=stopped, after="line", at=line)))
+        scenario.set_status(chat.id, was)
+        scenario.run(RunPlan())
+        scenario.run(RunPlan())  # the one before may have resumed the killed one's scan
+        assert scenario.runs[-1].code == 0
+
+
+def test_unchanged_rows_do_not_come_again_when_ties_move(runner: Runner) -> None:
+    quirks = (("medchat_order", "shuffled_ties"),)
+    spec = MEDCHAT_ONCE(seed=21, burst=True, quirks=quirks)
+    scenario = runner.prepare(spec)
+
+    for _ in range(3):
+        scenario.run(RunPlan())
+
+    assert [len(run.records("sms_chats")) for run in scenario.runs] == [120, 0, 0]
+    assert not any(run.records("sms_messages") for run in scenario.runs[1:])
+
+
+def test_a_page_cap_below_top_costs_no_reading_chat_by_chat(runner: Runner) -> None:
+    cap, chats = 6, 600
+    settings = (*SMALL, ("medchat_page_size", 20), ("medchat_window_pages", 4))
+    quirks = (("medchat_page_cap", cap), ("medchat_order", "shuffled_ties"))
+    scenario = runner.play(
+        MEDCHAT_ONCE(chats=chats, days=40, burst=True, settings=settings, quirks=quirks)
+    )
+    scenario.run(RunPlan())
+
+    assert len(scenario.sandbox.requests) < 3 * chats / (cap - 1)
+
+
+def test_one_chat_per_page_is_refused(runner: Runner) -> None:
+    """Pages of one row cannot overlap, so nothing would show that rows moved."""
+    scenario = runner.prepare(MEDCHAT_ONCE(chats=20, quirks=(("medchat_page_cap", 1),)))
+
+    run = scenario.server.run(scenario.config)
+
+    assert run.code == 1
+    assert "one chat" in run.errors[0]
+    assert not any(run.state["bookmarks"].values())
+
+
+def test_a_crowded_second_is_read_with_a_larger_top(runner: Runner) -> None:
+    scenario = runner.prepare(MEDCHAT_ONCE(chats=30, quirks=(("medchat_order", "shuffled_ties"),)))
+    dataset = scenario.sandbox.dataset
+    chats = dataset.chats_created(None, None)
+    for chat in chats:
+        chat.created = chats[0].created
+    dataset.load_chats(chats)
+    scenario.history.observe()
+
+    scenario.run(RunPlan())
+
+    tops = [int(r.query["$top"]) for r in scenario.sandbox.requests if "$top" in r.query]
+    assert max(tops) >= 30
+    assert len(tops) < 40
+
+
+def test_zero_counts_for_every_day_warn(runner: Runner) -> None:
+    """from_date = to_date, compared as bare dates, counts nothing (W14)."""
+    settings = (*SMALL, ("swell_counts_parameters", "range"))
+    scenario = runner.prepare(
+        SWELL_ONCE(
+            swell_messages=60,
+            days=20,
+            settings=settings,
+            quirks=(("swell_count_to_date", "exclusive"),),
+        )
+    )
+
+    run = scenario.server.run(scenario.config)
+
+    assert run.code == 0
+    warnings = [line for line in run.log.splitlines() if "WARNING" in line]
+    assert any("swell_counts_parameters" in line for line in warnings), warnings

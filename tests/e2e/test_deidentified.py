@@ -23,13 +23,13 @@ NAME = "tap-medchat-swell-deidentified"
 # Shorter texts ("C", "STOP", "null") turn up by chance; they are looked for as whole values.
 SHORTEST = 6
 KEPT = {
-    "sms_chats": "id created_date_time status",
-    "sms_messages": "id sms_chat_id created_date_time direction status",
-    "sms_memberships": "id sms_chat_id created_date_time user_id",
-    "sms_text_bot_executions": "id sms_chat_id created_date_time text_bot_id status",
-    "swell_messages": "id contact_id date_sent date_sent_utc read status origin message_type "
-    "invite_id created_at",
-    "swell_message_counts": "date location_id team_id received sent",
+    "sms_chats": "account_name id created_date_time status",
+    "sms_messages": "account_name id sms_chat_id created_date_time direction status",
+    "sms_memberships": "account_name id sms_chat_id created_date_time user_id",
+    "sms_text_bot_executions": "account_name id sms_chat_id created_date_time text_bot_id status",
+    "swell_messages": "account_name id contact_id date_sent date_sent_utc read status origin "
+    "message_type invite_id created_at",
+    "swell_message_counts": "account_name date location_id team_id received sent",
 }
 ADDED = {
     "sms_chats": "name_hash user_phone_number_hash",

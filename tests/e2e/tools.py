@@ -85,6 +85,7 @@ class MeltanoProject:
             check=False,
         )
         assert done.returncode == 0, done.stdout[-6000:]
+        assert "Unknown setting" not in done.stdout, "variables that Meltano sets are known"
         return done.stdout
 
 

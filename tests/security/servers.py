@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import http.server
 import socket
 import threading
 import typing as t
-from urllib.parse import urlsplit
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,18 +49,7 @@ class Recorder(http.server.ThreadingHTTPServer):
 
 
 class Proxy(Recorder):
-    """A forward proxy for plain HTTP."""
-
-    def answer(self, path: str, headers: Headers) -> tuple[int, Headers, bytes]:
-        """Ask the server that the address names."""
-        parts = urlsplit(path)
-        connection = http.client.HTTPConnection(parts.netloc, timeout=5)
-        passed = {k: v for k, v in headers.items() if not k.startswith(("proxy-", "connection"))}
-        connection.request("GET", f"{parts.path}?{parts.query}", headers=passed)
-        response = connection.getresponse()
-        body = response.read()
-        connection.close()
-        return response.status, {"Content-Type": "application/json"}, body
+    """A proxy that notes every request and opens no tunnel."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -82,6 +69,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_CONNECT(self) -> None:
+        """Note the request and refuse it."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.seen.append((self.path, headers))
+        self.send_error(502)
 
     def log_message(self, *_: t.Any) -> None:
         """Say nothing."""

@@ -22,7 +22,7 @@ BOMBS = [
     (Fault("huge_body", size=150), "of over 32 MiB"),
     (Fault("deep_nesting"), "nested too deeply"),
     (Fault("deep_nesting", size=5_000_000), "nested too deeply"),
-    (Fault("million_keys"), "A row with over 2000 fields or 64 levels came"),
+    (Fault("million_keys"), "A row has more than 2000 fields or 64 levels"),
 ]
 
 
@@ -47,7 +47,7 @@ def test_bombs(sandbox: Sandbox, config: Config, cli: Cli, fault: Fault, sentenc
 
     assert run.code == 1
     assert sentence in run.log
-    assert "mistake in tap-medchat-swell" not in run.log
+    assert "please report" not in run.log
     assert run.peak_mb < MOST_MB
     assert time.monotonic() - began < 30
     assert len(run.records("sms_chats")) == 40, "the other vendor's streams"
@@ -71,8 +71,8 @@ def test_rows_that_no_message_has(sandbox: Sandbox, config: Config, cli: Cli, bo
     run = cli(config=config)
 
     assert run.code == 1
-    assert "A row with over 2000 fields or 64 levels came" in run.log
-    assert "mistake in tap-medchat-swell" not in run.log
+    assert "A row has more than 2000 fields or 64 levels" in run.log
+    assert "please report" not in run.log
     assert "sms_chats" in run.streams
 
 
@@ -129,5 +129,5 @@ def test_headers_without_end(config: Config, cli: Cli, sandbox: Sandbox) -> None
     run = cli(config={**config, "max_retries": 0})
 
     assert run.code == 1
-    assert "broke the connection off" in run.log
+    assert "closed the connection" in run.log
     assert "Traceback" not in run.log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import ssl
 import typing as t
 
@@ -128,7 +129,7 @@ def test_redirects_are_not_followed(
     run = sync({**config, "max_retries": 0})
 
     assert run.code == 1
-    assert f"redirected the request, which is never followed (HTTP {status})" in run.log
+    assert f"redirected the request, and redirects are never followed ({status} " in run.log
     assert recorder.seen == []
     assert only_the_sandbox(connections, sandbox)
 
@@ -206,7 +207,7 @@ def test_certificates_are_verified(config: Config, monkeypatch: pytest.MonkeyPat
     sync(settings)
 
     assert run.code == 1
-    assert "does not show a valid certificate" in run.errors[0]
+    assert "did not present a valid certificate" in run.errors[0]
     assert set(seen) == {("https", True), ("https", "/a/bundle.pem")}
 
 
@@ -220,45 +221,74 @@ class TestProxies:
         with Proxy().serving() as running:
             yield t.cast("Proxy", running)
 
+    @pytest.fixture
+    def remote(self, config: Config) -> Config:
+        """Swell over https, where nothing listens: only a proxy can be reached."""
+        medchat: Config = {"medchat_org_id": "", "medchat_access_token": ""}
+        tokens = {"swell_api_token": SWELL_TOKEN, "swell_api_url": "https://127.0.0.1:9/swell"}
+        return {**config, **medchat, **tokens, "max_retries": 0}
+
     def address(self, port: int) -> str:
         return f"http://proxyUser:{PROXY_PASSWORD}@127.0.0.1:{port}"
 
     def test_a_proxy_of_the_environment_is_used(
-        self, sandbox: Sandbox, config: Config, cli: Cli, proxy: Proxy
+        self, remote: Config, cli: Cli, proxy: Proxy
     ) -> None:
-        run = cli(config=config, env={**DEBUG, "HTTP_PROXY": self.address(proxy.server_port)})
+        run = cli(config=remote, env={**DEBUG, "HTTPS_PROXY": self.address(proxy.server_port)})
 
-        assert run.code == 0, run.log
-        assert len(proxy.seen) == len(sandbox.requests) > 0
+        assert run.code == 1
+        assert "cannot be reached through the configured proxy" in run.log
         login = base64.b64encode(f"proxyUser:{PROXY_PASSWORD}".encode()).decode()
-        assert all(h["proxy-authorization"] == f"Basic {login}" for _, h in proxy.seen)
+        assert proxy.seen
+        for path, headers in proxy.seen:
+            assert path == "127.0.0.1:9"
+            assert headers["proxy-authorization"] == f"Basic {login}"
         assert clean(run)
 
-    def test_no_proxy_is_respected(self, config: Config, cli: Cli, proxy: Proxy) -> None:
-        env = {"HTTP_PROXY": self.address(proxy.server_port), "NO_PROXY": "127.0.0.1"}
+    def test_plain_http_to_this_machine_goes_through_no_proxy(
+        self, config: Config, cli: Cli, proxy: Proxy
+    ) -> None:
+        """A proxy would see the token in the address."""
+        address = self.address(proxy.server_port)
 
-        run = cli(config=config, env=env)
+        run = cli(config=config, env={"HTTP_PROXY": address, "ALL_PROXY": address})
 
         assert run.code == 0, run.log
         assert proxy.seen == []
 
-    def test_a_proxy_that_cannot_be_reached(self, config: Config, cli: Cli) -> None:
-        env = {**DEBUG, "http_proxy": self.address(9)}
-        tokens = {"medchat_access_token": MEDCHAT_TOKEN, "swell_api_token": SWELL_TOKEN}
+    def test_no_proxy_is_respected(self, remote: Config, cli: Cli, proxy: Proxy) -> None:
+        env = {"HTTPS_PROXY": self.address(proxy.server_port), "NO_PROXY": "127.0.0.1"}
 
-        run = cli(config={**config, **tokens, "max_retries": 0}, env=env)
+        run = cli(config=remote, env=env)
+
+        assert "Swell cannot be reached, or closed the connection" in run.log
+        assert proxy.seen == []
+
+    def test_a_proxy_that_cannot_be_reached(self, remote: Config, cli: Cli) -> None:
+        run = cli(config=remote, env={**DEBUG, "https_proxy": self.address(9)})
 
         assert run.code == 1
-        assert "cannot be reached through the proxy of the environment" in run.log
+        assert "cannot be reached through the configured proxy" in run.log
         assert clean(run)
 
     @pytest.mark.parametrize("proxy", ["http://[", "nonsense://x:pxCanary@y:z", "http://a:b:c"])
-    def test_a_proxy_address_that_is_none(self, config: Config, cli: Cli, proxy: str) -> None:
-        run = cli(config={**config, "max_retries": 0}, env={**DEBUG, "HTTP_PROXY": proxy})
+    def test_a_proxy_address_that_is_none(self, remote: Config, cli: Cli, proxy: str) -> None:
+        run = cli(config=remote, env={**DEBUG, "HTTPS_PROXY": proxy})
 
         assert run.code == 1
-        assert "mistake in tap-medchat-swell" not in run.log
+        assert "please report" not in run.log
         assert clean(run)
+
+
+def test_a_bundle_without_certificates_is_named(config: Config, cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        env = {"REQUESTS_CA_BUNDLE": cli.file("empty.pem", "nothing")}
+
+        run = cli(config={**config, "swell_api_url": url, "max_retries": 0}, env=env)
+
+    assert run.code == 1
+    assert "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE is not a file of certificates." in run.errors[-1]
 
 
 def test_every_stream_asks_the_sandbox_only(

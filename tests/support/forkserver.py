@@ -1,6 +1,6 @@
 """A process that forks itself to run the tap's command line.
 
-Run as a script by `tap_process.ForkServer`. Python's start and the imports are most of a
+Run as a module by `tap_process.ForkServer`. Python's start and the imports are most of a
 short run's time, and tests need thousands of runs. Here they are paid for once. A child is
 a process like any other: it has its own folder, environment, session, standard streams and
 exit code, and it can be killed.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import itertools
 import json
 import os
@@ -17,11 +18,12 @@ import signal
 import socket
 import sys
 import typing as t
+from datetime import timedelta
 
-import medchat_swell_sandbox  # noqa: F401 - proves the path
 import singer_sdk.contrib.msgspec
 import singer_sdk.typing
 
+from support.clocks import move_tap_clock
 from tap_medchat_swell.__main__ import main
 from tap_medchat_swell.http import client
 from tap_medchat_swell.http.rate_limiter import RateLimiter
@@ -69,6 +71,8 @@ def become(job: Job) -> None:
     sys.argv[1:] = job["arguments"]
     if job["hurry"]:
         hurry()
+    if job.get("clock_offset"):
+        move_tap_clock(timedelta(seconds=job["clock_offset"]))
 
 
 def hurry() -> None:
@@ -83,6 +87,8 @@ def hurry() -> None:
 
 
 if __name__ == "__main__":
+    if mutant := os.environ.get("TAP_MUTANT"):
+        importlib.import_module("chaos.mutants").apply(mutant)
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as channel:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typing as t
 
-from chaos.play import Stage
-from chaos.schedule import RunPlan, Schedule
+from chaos.runner import Runner
+from chaos.spec import RunPlan, ScenarioSpec
 from medchat_swell_sandbox import Dataset, Fault, Quirks, Sandbox
 
 from support.tap_process import TapServer
@@ -36,23 +36,23 @@ class Readings:
 
     def __init__(self, vendor: t.Literal["medchat", "swell"]) -> None:
         self.vendor = vendor
-        self._stage = Stage()
+        self._runner = Runner()
         self._server = TapServer()
         self.sandbox = Sandbox(Dataset())
 
     def __enter__(self) -> Self:
-        for part in (self._stage, self._server, self.sandbox):
+        for part in (self._runner, self._server, self.sandbox):
             part.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        for part in (self.sandbox, self._server, self._stage):
+        for part in (self.sandbox, self._server, self._runner):
             part.__exit__(*error)
 
     def holds_all(self, settings: dict[str, t.Any] | None = None, **quirks: object) -> None:
         """Check that two runs, with changes between, leave the target with the truth."""
-        story = self._stage.play(
-            Schedule(
+        scenario = self._runner.play(
+            ScenarioSpec(
                 seed=11,
                 chats=60 * (self.vendor == "medchat"),
                 swell_messages=80 * (self.vendor == "swell"),
@@ -63,8 +63,8 @@ class Readings:
                 runs=(RunPlan(), FULL_DAY_OF_CHANGES),
             )
         )
-        assert [run.code for run in story.runs[:2]] == [0, 0]
-        self.story = story
+        assert [run.code for run in scenario.runs[:2]] == [0, 0]
+        self.scenario = scenario
 
     def run(
         self,
@@ -123,7 +123,6 @@ class Readings:
 
 
 def _is_at_its_start(bookmark: dict[str, t.Any]) -> bool:
-    has_come_on = bookmark.get("sweep", {}).get("windows") or (
-        bookmark.get("at") != bookmark.get("since")
-    )
-    return "finished" not in bookmark and not has_come_on
+    has_read_windows = any(window[2] for window in bookmark.get("windows", ()))
+    has_come_on = has_read_windows or bookmark.get("at") != bookmark.get("since")
+    return not bookmark or not (bookmark.get("finished") or has_come_on)

@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from typing_extensions import Self
 
 Json = dict[str, t.Any]
-FORKSERVER = Path(__file__).with_name("forkserver.py")
+TESTS = Path(__file__).resolve().parents[1]
 SMALL_PIPE = 4096
 HANGS_AFTER = 60.0
 READ_BYTES = 1 << 16
@@ -153,7 +153,8 @@ class ForkServer:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._socket, theirs = socket.socketpair()
         self._process = subprocess.Popen(
-            [sys.executable, str(FORKSERVER), str(theirs.fileno())],
+            [sys.executable, "-m", "support.forkserver", str(theirs.fileno())],
+            cwd=TESTS,
             pass_fds=[theirs.fileno()],
             env=environment,
             start_new_session=True,
@@ -181,18 +182,15 @@ class ForkServer:
 class TapServer:
     """Runs the tap with documents, and hands out what it writes as it comes.
 
-    A context manager. What is run need not be this tree's tap, so it is not measured.
+    A context manager. Coverage is not measured: the tap may be a mutant.
     """
 
-    def __init__(self, package_root: Path | None = None) -> None:
+    def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tap-runs-")
         self._environment = {
             name: value for name, value in os.environ.items() if "COVERAGE" not in name
         }
         self._environment["TAP_MEDCHAT_SWELL_LOGLEVEL"] = "INFO"
-        if package_root:
-            paths = [str(package_root), os.environ.get("PYTHONPATH", "")]
-            self._environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
     def __enter__(self) -> Self:
         self._forks = ForkServer(self._environment)
@@ -202,7 +200,7 @@ class TapServer:
         self._forks.close()
         self._folder.cleanup()
 
-    def start(
+    def start(  # noqa: PLR0913 - one keyword per way to be run
         self,
         config: Mapping[str, t.Any],
         state: Json | None = None,
@@ -210,8 +208,12 @@ class TapServer:
         *arguments: str,
         hurry: bool = True,
         small_pipe: bool = False,
+        clock_offset: float = 0,
     ) -> Running:
-        """Start a run. With `hurry`, pauses before retries are short."""
+        """Start a run whose clock is `clock_offset` seconds ahead.
+
+        With `hurry`, pauses before retries are short.
+        """
         documents = {"config": dict(config), "state": state, "catalog": catalog}
         options = [*self._files(documents), *arguments]
         reading, writing = os.pipe()
@@ -225,6 +227,7 @@ class TapServer:
             cwd=self._folder.name,
             env=self._environment,
             hurry=hurry,
+            clock_offset=clock_offset,
         )
         os.close(writing)
         return Running(pid, reading, log, self._forks)

@@ -1,0 +1,76 @@
+"""What the scans of both vendors share: their streams, the client, and how they fail alone."""
+
+from __future__ import annotations
+
+import typing as t
+from abc import ABC, abstractmethod
+
+from tap_medchat_swell.redaction import explain
+
+if t.TYPE_CHECKING:
+    import logging
+    from collections.abc import Sequence
+
+    from tap_medchat_swell.http.client import Client, Request
+    from tap_medchat_swell.http.rate_limiter import RateLimiter
+    from tap_medchat_swell.pipeline import Plan
+    from tap_medchat_swell.settings import Options
+    from tap_medchat_swell.stream import VendorStream
+
+
+class ScanContext(t.Protocol):
+    """What a scan needs of the run that it is part of."""
+
+    @property
+    def options(self) -> Options:
+        """The configuration, typed."""
+
+    @property
+    def rate_limiters(self) -> dict[str, RateLimiter]:
+        """The rate limiter of each vendor."""
+
+    def write_state(self) -> None:
+        """Write STATE, if it has changed, after all records before it."""
+
+    def note_failure(self, streams: Sequence[VendorStream], error: Exception) -> None:
+        """Have the run fail at its end."""
+
+
+class VendorScan(ABC):
+    """Reads some streams of one vendor together: see `pipeline.Scan`.
+
+    A scan that fails leaves the others alone.
+    """
+
+    def __init__(self, run: ScanContext, streams: Sequence[VendorStream], client: Client) -> None:
+        self._run = run
+        self._all_streams = streams
+        self.vendor = streams[0].vendor
+        self.client = client
+        self.options = run.options
+        self.logger: logging.Logger = streams[0].logger
+
+    def fetch(self, request: Request) -> t.Any:
+        """Get a page; runs in a worker. Raises VendorError."""
+        return self.client.fetch(request)
+
+    @abstractmethod
+    def plan(self) -> Plan:
+        """Start the readers."""
+
+    @abstractmethod
+    def accept(self, value: t.Any) -> bool:
+        """Use what a reader emitted; returns whether a dry run has seen enough."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Bookmark that all has been read."""
+
+    def fail(self, error: Exception) -> None:
+        """Log the error, and have the run fail at its end."""
+        self.logger.error("%s", explain(error))
+        self._run.note_failure(self._all_streams, error)
+
+    def write_state(self) -> None:
+        """Write STATE, if it has changed, after all records before it."""
+        self._run.write_state()

@@ -1,0 +1,407 @@
+"""Reads Swell's messages and counts (W1 to W16).
+
+Offset paging without a stable order can repeat rows and leave others out. So one pass over the
+pages is believed only if it brings as many distinct messages as Swell counts. Otherwise the
+question is asked again in pages of another size: copies stay the same copies, and some of what
+was left out turns up. Some never does: `ORDER BY created_at DESC LIMIT n OFFSET m` on PostgreSQL
+hides rows that share their `created_at` (a campaign) on every page of every size. They turn up
+where the question itself is narrower, so its parts are asked too. What still disagrees is
+*unsettled*: see `swell.streams`.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from dataclasses import dataclass, field
+
+from tap_medchat_swell.errors import VendorError
+from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeatedError
+from tap_medchat_swell.pipeline import Emit, Fetch
+from tap_medchat_swell.record_mapper import KeyFinder
+from tap_medchat_swell.time_ranges import DAY, DayRange
+from tap_medchat_swell.timestamps import now, parse_timestamp
+
+if t.TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from datetime import date, datetime
+
+    from tap_medchat_swell.http.client import Request
+    from tap_medchat_swell.pipeline import Reader
+    from tap_medchat_swell.record_mapper import Row
+    from tap_medchat_swell.stream import Item
+    from tap_medchat_swell.swell.api import SwellApi
+    from tap_medchat_swell.swell.responses import CountPage, MessagePage
+
+    T = t.TypeVar("T")
+    Step = Generator[Fetch | Emit, t.Any, T]
+    Pack = Callable[[dict[int, Row]], dict[int, Item]]
+    Ask = Callable[[int, int], Request]  # page number, page size
+
+PAGE_SIZES = (100, 87, 99, 73, 61)  # percent of the page size, one per pass
+MAX_PAGE_SIZE = 100  # W11
+ENOUGH_QUIET_PASSES = 2  # page sizes in a row that bring what the one before brought
+OPEN_DAYS = 2  # how many days before today Swell may refuse as not there yet (W3)
+CHANGES_PARTS = 8  # times since the first one to ask for changes from, if there is need
+ITEM_BYTES = 1000  # a record in memory that is not encoded yet
+_CREATED = KeyFinder("created_at")
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Messages of one page that have not come before, and when they were received."""
+
+    items: dict[int, Item]
+    received: datetime
+
+
+@dataclass
+class Passes:
+    """What all passes over one question have brought, and whether another one is needed.
+
+    `total` is how many messages Swell counts, or how many came in a pass if it counts none.
+    """
+
+    ids: set[int] = field(default_factory=set)
+    count: int = 0
+    total: int | None = None
+    envelope: frozenset[str] | None = None
+    is_settled: bool = False
+    is_hollow: bool = False
+    is_shuffled: bool = False
+    quiet: int = 0
+    _last: tuple[set[int], Counter[int]] | None = None
+    _since_change: set[int] = field(default_factory=set)
+
+    def end_pass(self, pages: PageLinksPaginator, known: int) -> None:
+        """Judge the passes so far; before this one, so many ids were known."""
+        self.count += 1
+        rows, before = (pages.ids, pages.copies), self._last
+        self.quiet = self.quiet + 1 if len(self.ids) == known and rows == before else 0
+        self._last = rows
+        previous, self.total = self.total, max(pages.totals, default=pages.rows)
+        is_constant = len(pages.totals) <= 1
+        is_same_question = is_constant and self.total == previous
+        self.is_shuffled = is_same_question and bool(pages.copies) and rows != before
+        if not is_constant or self.total != previous:
+            self._since_change = set()
+        if is_constant:
+            self._since_change |= pages.ids
+        if pages.is_single and is_constant and not self.is_hollow:
+            self.is_settled = True  # all rows came at one instant
+        elif not pages.totals:
+            enough = 1 if not pages.copies else ENOUGH_QUIET_PASSES
+            self.is_settled = self.quiet >= enough
+        elif is_constant:  # else messages that arrive may stand in for others
+            has_all = self.total in {len(pages.ids), len(self._since_change)}
+            # With copies among the rows, the total may be wrong by as many as are missing.
+            is_sure = pages.rows == self.total or self.quiet >= ENOUGH_QUIET_PASSES
+            self.is_settled = has_all and is_sure
+
+    def end_part(self, pages: PageLinksPaginator) -> None:
+        """Add what a part of the question brought."""
+        self._since_change |= pages.ids
+
+    def end_parts(self, total: int | None) -> None:
+        """Judge all parts, knowing what Swell counts now."""
+        if total is not None:
+            self.total = total
+        self.is_settled = self.has_all
+
+    @property
+    def has_all(self) -> bool:
+        """Whether as many messages have come as Swell counted last."""
+        return len(self._since_change) == self.total
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether different page sizes bring the same, so that the total counts otherwise."""
+        return self.quiet >= ENOUGH_QUIET_PASSES and not self.is_hollow
+
+    @property
+    def is_done(self) -> bool:
+        """Whether more passes over the whole question would be of no use.
+
+        Where copies change with the page size, the order depends on the page: parts help more.
+        """
+        return self.is_settled or self.quiet >= ENOUGH_QUIET_PASSES or self.is_shuffled
+
+    @property
+    def needs_parts(self) -> bool:
+        """Whether messages may be missing that parts of the question would bring."""
+        return not self.is_settled and self.quiet < ENOUGH_QUIET_PASSES
+
+    @property
+    def missing(self) -> int:
+        """How many more messages Swell counts than have come."""
+        return (self.total or 0) - len(self.ids)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to ask Swell for, by page number and page size, and what to do with the rows.
+
+    `parts` ask for some of the same messages each. `check` raises VendorError for a page that was
+    never asked for.
+    """
+
+    ask: Ask
+    parts: Sequence[Ask]
+    pack: Pack
+    check: Callable[[list[Row]], None] = lambda _: None
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class WindowRead:
+    """A window has been read up to a day; None if Swell refuses all of it as not there yet."""
+
+    window: DayRange
+    last: date | None
+    passes: Passes
+
+
+@dataclass(frozen=True)
+class ChangesRead:
+    """Changes have been read since a time, asked for in this form; None if Swell refuses."""
+
+    since: datetime | None
+    form: str | None = None
+    passes: Passes = field(default_factory=Passes)
+
+
+@dataclass(frozen=True)
+class CountsRead:
+    """The counts of some days, by day, locations and teams."""
+
+    counts: dict[CountKey, CountPage]
+    received: datetime
+
+
+CountKey = tuple["date", str, str]
+
+
+def read_window(
+    api: SwellApi, window: DayRange, pack: Pack, today: date, attempt: int = 0
+) -> Reader:
+    """Emit the messages created in a window, then that it has been read.
+
+    `attempt` is in how many runs it has been unsettled: each asks in another way.
+
+    Swell may refuse days as not there yet (W3). That is believed only if the same question about
+    older days is answered.
+    """
+    days = window
+    while True:
+        try:
+            ask, *parts = (functools.partial(api.messages, part) for part in (days, *_parts(days)))
+            question = Question(ask, parts, pack, _FarAway(days).check, attempt)
+            passes = yield from _read_passes(question, api.page_size)
+        except RefusedError as refused:  # noqa: PERF203 - one try per question
+            is_recent = window.last >= today - OPEN_DAYS * DAY
+            if not (is_recent and refused.concerns_dates):
+                raise refused.error from None
+            if days.last == days.first:
+                yield from _ask_control(api, today, refused.error)
+                yield Emit(WindowRead(window, None, Passes()))
+                return
+            days = DayRange(days.first, days.last - DAY)
+        else:
+            yield Emit(WindowRead(window, days.last, passes))
+            return
+
+
+def _parts(days: DayRange) -> Iterator[DayRange]:
+    """All ranges within a range, the longest first."""
+    length = (days.last - days.first).days
+    for shorter in range(1, length + 1):
+        for start in range(shorter, -1, -1):
+            end = start + length - shorter
+            yield DayRange(days.first + start * DAY, days.first + end * DAY)
+
+
+def _ask_control(api: SwellApi, today: date, error: VendorError) -> Step[None]:
+    """Raise the refusal unless the same question about older days is answered."""
+    day = today - (OPEN_DAYS + 1) * DAY
+    try:
+        yield Fetch(api.messages(DayRange(day, day), 1, api.page_size))
+    except VendorError:
+        raise error from None
+
+
+class RefusedError(Exception):
+    """Swell refused the first page of a question."""
+
+    def __init__(self, error: VendorError) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.concerns_dates = error.fields <= {"from_date", "to_date", "date", "updated_after"}
+
+
+def _read_passes(question: Question, page_size: int) -> Step[Passes]:
+    """Read all pages of a question, then its parts until nothing is missing.
+
+    Raises RefusedError if the first page is refused.
+    """
+    passes, sizes = Passes(), _PageSizes(page_size)
+    for percent in PAGE_SIZES:
+        pages = PageLinksPaginator(sizes.next(percent))
+        known = len(passes.ids)
+        try:
+            yield from _read_pages(pages, question, question.ask, passes)
+        except RefusedError:
+            if not passes.count:
+                raise
+            continue  # Swell does not take this page size
+        except PageRepeatedError:
+            continue  # by chance, unless it happens in each pass
+        passes.end_pass(pages, known)
+        if passes.is_done:
+            break
+        sizes.base = min(sizes.base, pages.first_rows or sizes.base)  # Swell may cap pages
+    if not passes.count:
+        raise VendorError(
+            "Swell sent the same messages for different page numbers: it ignores page, so what "
+            "follows the first page cannot be read."
+        )
+    if passes.needs_parts:
+        percent = PAGE_SIZES[question.attempt % len(PAGE_SIZES)]
+        yield from _read_parts(question, max(1, sizes.base * percent // 100), passes)
+    return passes
+
+
+class _PageSizes:
+    """A different page size for each pass."""
+
+    def __init__(self, base: int) -> None:
+        self.base = base
+        self._used = set[int]()
+
+    def next(self, percent: int) -> int:
+        """The unused size that is nearest to a percentage of the base."""
+        target = self.base * percent // 100
+        free = (size for size in range(1, MAX_PAGE_SIZE + 1) if size not in self._used)
+        size = min(free, key=lambda size: abs(size - target))
+        self._used.add(size)
+        return size
+
+
+def _read_parts(question: Question, size: int, passes: Passes) -> Step[None]:
+    """Ask for parts until all messages that Swell counts have come, and what it counts now."""
+    was_hollow = passes.is_hollow
+    for part in question.parts:
+        pages = PageLinksPaginator(size)
+        try:
+            yield from _read_pages(pages, question, part, passes)
+        except (RefusedError, PageRepeatedError):
+            continue  # other parts may be answered
+        passes.end_part(pages)
+        if passes.has_all:
+            break
+    page: MessagePage = yield Fetch(question.ask(1, size))
+    passes.is_hollow |= was_hollow
+    passes.end_parts(page.total)
+
+
+def _read_pages(
+    pages: PageLinksPaginator, question: Question, ask: Ask, passes: Passes
+) -> Step[None]:
+    """One pass: emit the messages that are new."""
+    size = pages.page_size
+    passes.is_hollow = False
+    while not pages.finished:
+        number = pages.current_value
+        ahead = [ask(page, size) for page in pages.ahead()]
+        try:
+            page: MessagePage = yield Fetch(ask(number, size), ahead)
+        except VendorError as error:
+            if number == 1 and error.is_refusal:
+                raise RefusedError(error) from None
+            raise
+        question.check(page.rows)
+        pages.advance(page)  # type: ignore[arg-type]  # a decoded page
+        if page.rows:
+            yield from _emit_new(page, question.pack, passes)
+        elif number == 1 and not page.is_documented:
+            passes.envelope = page.envelope
+        if not page.rows and page.announces_rows(number):
+            passes.is_hollow |= pages.ends_full or not pages.rows
+
+
+def _emit_new(page: MessagePage, pack: Pack, passes: Passes) -> Generator[Emit, t.Any, None]:
+    rows = dict(zip(page.ids, page.rows, strict=True))
+    new = [number for number in rows if number not in passes.ids]
+    passes.ids.update(new)
+    items = pack({number: rows[number] for number in new})
+    size = sum(len(i) if isinstance(i, bytes) else ITEM_BYTES for i in items.values())
+    yield Emit(Messages(items, page.received), size)
+
+
+class _FarAway:
+    """Notices messages that were never asked for (W22)."""
+
+    def __init__(self, days: DayRange) -> None:
+        self._days = days
+
+    def check(self, rows: list[Row]) -> None:
+        """Raise VendorError where most messages were created far outside the days."""
+        texts = [str(text)[:10] for text in map(_CREATED.value, rows) if text]
+        near = {day: self._days.is_near(day) for day in set(texts) if parse_timestamp(day)}
+        far = sum(not near.get(day, True) for day in texts)
+        if 2 * far > len(texts):
+            raise VendorError(
+                f"Swell sent messages from far outside {self._days}: it ignores from_date and "
+                "to_date, so nothing can be read safely."
+            )
+
+
+def read_changes(api: SwellApi, pack: Pack, moments: Iterable[tuple[datetime, str]]) -> Reader:
+    """Emit the messages changed since the first of these times that Swell takes (W12).
+
+    Each has the form in which it is asked for, for `strftime`.
+    """
+    for since, form in moments:
+        times = _later(since, form)
+        ask, *parts = (functools.partial(api.changes, time) for time in times)
+        try:
+            passes = yield from _read_passes(Question(ask, parts, pack), api.page_size)
+        except RefusedError as refused:
+            if not refused.concerns_dates:
+                raise refused.error from None
+        else:
+            yield Emit(ChangesRead(since, form, passes))
+            return
+    yield Emit(ChangesRead(None))
+
+
+def _later(since: datetime, form: str) -> list[str]:
+    """A time, and later ones up to now, in a form."""
+    step = (now() - since) / CHANGES_PARTS
+    times = [(since + number * step).strftime(form) for number in range(CHANGES_PARTS)]
+    return list(dict.fromkeys(times))
+
+
+def read_counts(api: SwellApi, keys: Sequence[CountKey], today: date) -> Reader:
+    """Emit the counts of some days; an answer names neither its day nor its filters (W14).
+
+    Days that have not begun where the account is may be refused: that is believed only if the
+    count of an older day is answered.
+    """
+    counts: dict[CountKey, CountPage] = {}
+    requests = [api.counts(*key) for key in keys]
+    for number, key in enumerate(keys):
+        try:
+            counts[key] = yield Fetch(requests[number], requests[number + 1 :])
+        except VendorError as error:  # noqa: PERF203 - a few days
+            if not error.is_refusal or key[0] < today:
+                raise
+            yield from _ask_older_count(api, key, error)
+    yield Emit(CountsRead(counts, now()))
+
+
+def _ask_older_count(api: SwellApi, key: CountKey, error: VendorError) -> Step[None]:
+    try:
+        yield Fetch(api.counts(key[0] - OPEN_DAYS * DAY, *key[1:]))
+    except VendorError:
+        raise error from None
