@@ -1,7 +1,8 @@
 """How each vendor's pages follow each other, without any HTTP.
 
 They are the SDK's paginators, given decoded pages in place of responses, so that a page is
-decoded only once.
+decoded only once. Pages have `ids`, their rows' ids in order; Swell's also have hints about the
+pages after them: `has_next_link`, `last_page` and `total`, None where a page gives no such hint.
 """
 
 from __future__ import annotations
@@ -37,14 +38,6 @@ class OneRowPagesError(PagingError):
     """Pages of a single row cannot overlap, so page drift would go unnoticed (M6)."""
 
 
-class Ids(t.Protocol):
-    """A page, as far as paging goes."""
-
-    @property
-    def ids(self) -> Sequence[t.Any]:
-        """The ids of its rows, in order."""
-
-
 class ODataSkipPaginator(BaseAPIPaginator[int]):
     """Offsets (`$skip`) that advance by the rows received, never by the rows asked for (M3).
 
@@ -75,7 +68,7 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
         return [*following, rows - 1] if rows - 1 > self.current_value else following
 
     @override
-    def has_more(self, response: Ids) -> bool:  # type: ignore[override]  # a decoded page
+    def has_more(self, response: t.Any) -> bool:
         """Whether the page brought a new row. Raises PagingError."""
         ids = response.ids
         if self.overlap and (not ids or ids[0] != self._last):
@@ -91,7 +84,7 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
         return bool(fresh)
 
     @override
-    def get_next(self, response: Ids) -> int:  # type: ignore[override]  # a decoded page
+    def get_next(self, response: t.Any) -> int:
         """The next offset: one row back, unless the page is too small to overlap."""
         ids = response.ids
         self._first = self._first or ids
@@ -99,22 +92,6 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
         received = self.current_value + len(ids)
         self.overlap = 1 if len(ids) > 1 else 0
         return received - self.overlap
-
-
-class HintedPage(Ids, t.Protocol):
-    """A page that hints about the pages after it; None where it gives no hint."""
-
-    @property
-    def has_next_link(self) -> bool | None:
-        """Whether there is a link to a next page."""
-
-    @property
-    def last_page(self) -> int | None:
-        """The number of the last page."""
-
-    @property
-    def total(self) -> int | None:
-        """How many rows all pages have together."""
 
 
 class PageLinksPaginator(BaseAPIPaginator[int]):
@@ -147,7 +124,7 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         return list(range(self.current_value + 1, self._known_last + 1))
 
     @override
-    def has_more(self, response: HintedPage) -> bool:  # type: ignore[override]  # a decoded page
+    def has_more(self, response: t.Any) -> bool:
         """Whether there may be another page. Raises PageRepeatedError."""
         ids = response.ids
         if self.is_single and len(set(ids)) >= MIN_REPEATED and list(ids) == list(self._first):
@@ -183,11 +160,11 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         """Whether the last page with rows is as long as the first, so that others may follow."""
         return self._last_rows == len(self._first) > 0
 
-    def _is_followed(self, page: HintedPage) -> bool:
+    def _is_followed(self, page: t.Any) -> bool:
         has_more = page.has_next_link or self.current_value < (page.last_page or 0)
         return has_more and self._without_new < MAX_PAGES_WITHOUT_NEW
 
-    def _goes_on(self, page: HintedPage) -> bool:
+    def _goes_on(self, page: t.Any) -> bool:
         hints = self._hints(page)
         if all(hints):  # also where there are none
             self._known_last = page.last_page or 1
@@ -196,7 +173,7 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         is_full = len(page.ids) >= self.page_size
         return (is_full or len(hints) == 1) and not self._without_new
 
-    def _hints(self, page: HintedPage) -> list[bool]:
+    def _hints(self, page: t.Any) -> list[bool]:
         """For each hint that the page gives, whether it says that there is more."""
         return [
             hint
@@ -209,7 +186,7 @@ class PageLinksPaginator(BaseAPIPaginator[int]):
         ]
 
     @override
-    def get_next(self, response: HintedPage) -> int:  # type: ignore[override]  # a decoded page
+    def get_next(self, response: t.Any) -> int:
         """The next page number."""
         del response
         return self.current_value + 1

@@ -55,14 +55,6 @@ class Start:
     reader: Reader
 
 
-class Page(t.Protocol):
-    """What comes back for a request."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes came over the wire."""
-
-
 if t.TYPE_CHECKING:
     Reader = Generator[Fetch | Emit, t.Any, None]
     Plan = Generator[Fetch | Start, t.Any, None]
@@ -73,8 +65,8 @@ class Scan(t.Protocol):
 
     vendor: str
 
-    def fetch(self, request: Request) -> Page:
-        """Get a page; runs in a worker. Raises VendorError."""
+    def fetch(self, request: Request) -> t.Any:
+        """Get a page; runs in a worker. Raises VendorError. Its `size` is in bytes."""
 
     def plan(self) -> Plan:
         """Start the readers."""

@@ -12,28 +12,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_medchat_swell.http.client import Client, Request
-    from tap_medchat_swell.http.rate_limiter import RateLimiter
     from tap_medchat_swell.pipeline import Plan
-    from tap_medchat_swell.settings import Options
-    from tap_medchat_swell.stream import VendorStream
-
-
-class ScanContext(t.Protocol):
-    """What a scan needs of the run that it is part of."""
-
-    @property
-    def options(self) -> Options:
-        """The configuration, typed."""
-
-    @property
-    def rate_limiters(self) -> dict[str, RateLimiter]:
-        """The rate limiter of each vendor."""
-
-    def write_state(self) -> None:
-        """Write STATE, if it has changed, after all records before it."""
-
-    def note_failure(self, streams: Sequence[VendorStream], error: Exception) -> None:
-        """Have the run fail at its end."""
+    from tap_medchat_swell.stream import RunContext, VendorStream
 
 
 class VendorScan(ABC):
@@ -42,7 +22,7 @@ class VendorScan(ABC):
     A scan that fails leaves the others alone.
     """
 
-    def __init__(self, run: ScanContext, streams: Sequence[VendorStream], client: Client) -> None:
+    def __init__(self, run: RunContext, streams: Sequence[VendorStream], client: Client) -> None:
         self._run = run
         self._all_streams = streams
         self.vendor = streams[0].vendor

@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog, RecordMessage
 
     from tap_medchat_swell.bookmark import Scope
+    from tap_medchat_swell.http.rate_limiter import RateLimiter
     from tap_medchat_swell.settings import Options
     from tap_medchat_swell.writer import BufferedWriter
 
@@ -54,7 +55,7 @@ def load_schema(name: str) -> dict[str, t.Any]:
 
 
 class RunContext(t.Protocol):
-    """What a stream needs of the run that it is part of."""
+    """What streams and scans need of the run that they are part of."""
 
     @property
     def options(self) -> Options:
@@ -63,6 +64,16 @@ class RunContext(t.Protocol):
     @property
     def message_writer(self) -> BufferedWriter:
         """Where messages go."""
+
+    @property
+    def rate_limiters(self) -> dict[str, RateLimiter]:
+        """The rate limiter of each vendor."""
+
+    def write_state(self) -> None:
+        """Write STATE, if it has changed, after all records before it."""
+
+    def note_failure(self, streams: Sequence[VendorStream], error: Exception) -> None:
+        """Have the run fail at its end."""
 
     def read_with_others(self, stream: VendorStream) -> None:
         """Read all selected streams, unless that has been done for another one."""

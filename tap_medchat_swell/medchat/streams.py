@@ -33,7 +33,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.medchat.api import ChatPage
     from tap_medchat_swell.pipeline import Plan, Reader
     from tap_medchat_swell.record_mapper import Row
-    from tap_medchat_swell.scan import ScanContext
+    from tap_medchat_swell.stream import RunContext
 
 # A clock that runs ahead at MedChat must not hide the newest chats.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -115,7 +115,7 @@ class SmsTextBotExecutions(ChildStream):
 class ChatScan(VendorScan):
     """Reads the chats for all selected MedChat streams."""
 
-    def __init__(self, run: ScanContext, streams: Sequence[MedChatStream]) -> None:
+    def __init__(self, run: RunContext, streams: Sequence[MedChatStream]) -> None:
         options = run.options
         self._streams = streams
         self._children = [stream.children for stream in streams if stream.children]

@@ -196,7 +196,7 @@ def read_window(
     while True:
         try:
             ask, *parts = (functools.partial(api.messages, part) for part in (days, *_parts(days)))
-            question = Question(ask, parts, pack, _FarAway(days).check, attempt)
+            question = Question(ask, parts, pack, functools.partial(_check_dates, days), attempt)
             passes = yield from _read_passes(question, api.page_size)
         except RefusedError as refused:  # noqa: PERF203 - one try per question
             is_recent = window.last >= today - OPEN_DAYS * DAY
@@ -338,22 +338,16 @@ def _emit_new(page: MessagePage, pack: Pack, passes: Passes) -> Generator[Emit, 
     yield Emit(Messages(items, page.received), size)
 
 
-class _FarAway:
-    """Notices messages that were never asked for (W22)."""
-
-    def __init__(self, days: DayRange) -> None:
-        self._days = days
-
-    def check(self, rows: list[Row]) -> None:
-        """Raise VendorError where most messages were created far outside the days."""
-        texts = [str(text)[:10] for text in map(_CREATED.value, rows) if text]
-        near = {day: self._days.is_near(day) for day in set(texts) if parse_timestamp(day)}
-        far = sum(not near.get(day, True) for day in texts)
-        if 2 * far > len(texts):
-            raise VendorError(
-                f"Swell sent messages from far outside {self._days}: it ignores from_date and "
-                "to_date, so nothing can be read safely."
-            )
+def _check_dates(days: DayRange, rows: list[Row]) -> None:
+    """Raise VendorError where most messages were created far outside the days (W22)."""
+    texts = [str(text)[:10] for text in map(_CREATED.value, rows) if text]
+    near = {day: days.is_near(day) for day in set(texts) if parse_timestamp(day)}
+    far = sum(not near.get(day, True) for day in texts)
+    if 2 * far > len(texts):
+        raise VendorError(
+            f"Swell sent messages from far outside {days}: it ignores from_date and to_date, so "
+            "nothing can be read safely."
+        )
 
 
 def read_changes(api: SwellApi, pack: Pack, moments: Iterable[tuple[datetime, str]]) -> Reader:

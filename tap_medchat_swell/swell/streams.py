@@ -43,9 +43,8 @@ if t.TYPE_CHECKING:
 
     from tap_medchat_swell.bookmark import Scope
     from tap_medchat_swell.pipeline import Plan
-    from tap_medchat_swell.scan import ScanContext
     from tap_medchat_swell.settings import Options
-    from tap_medchat_swell.stream import Item
+    from tap_medchat_swell.stream import Item, RunContext
     from tap_medchat_swell.swell.api import SwellApi
     from tap_medchat_swell.swell.reader import CountKey
 
@@ -129,7 +128,7 @@ class SwellScan(VendorScan):
     """Reads one stream by days."""
 
     def __init__(
-        self, run: ScanContext, stream: SwellStream, api: SwellApi, since: date, **filters: object
+        self, run: RunContext, stream: SwellStream, api: SwellApi, since: date, **filters: object
     ) -> None:
         super().__init__(run, [stream], api.client)
         self._stream = stream
@@ -181,7 +180,7 @@ class MessageScan(SwellScan):
     until it settles, disagrees in the same way as before, or has done so in too many runs.
     """
 
-    def __init__(self, run: ScanContext, stream: SwellMessages, api: SwellApi) -> None:
+    def __init__(self, run: RunContext, stream: SwellMessages, api: SwellApi) -> None:
         options = run.options
         super().__init__(
             run,
@@ -389,7 +388,7 @@ class MessageScan(SwellScan):
 class CountScan(SwellScan):
     """Reads every day's counts, and those of the last days again (W15)."""
 
-    def __init__(self, run: ScanContext, stream: SwellMessageCounts, api: SwellApi) -> None:
+    def __init__(self, run: RunContext, stream: SwellMessageCounts, api: SwellApi) -> None:
         self._splits = _splits(run.options)
         parameters = run.options.swell_counts_parameters
         since = run.options.start_date.date()
