@@ -309,12 +309,13 @@ def _read_pages(
 ) -> Step[None]:
     """One pass: emit the messages that are new."""
     size = pages.page_size
+    request = functools.cache(lambda number: ask(number, size))
     passes.is_hollow = False
     while not pages.finished:
         number = pages.current_value
-        ahead = [ask(page, size) for page in pages.ahead()]
+        ahead = [request(page) for page in pages.ahead()]
         try:
-            page: MessagePage = yield Fetch(ask(number, size), ahead)
+            page: MessagePage = yield Fetch(request(number), ahead)
         except VendorError as error:
             if number == 1 and error.is_refusal:
                 raise RefusedError(error) from None
