@@ -145,6 +145,8 @@ class ChatScan(VendorScan):
             except ValueError:
                 stream.warn_bookmark("is damaged")
                 histories.append(History())
+        read = (window.read for history in histories for window in history.windows)
+        self._last_read = max(read, default=0)
         return combine(histories)
 
     @override
@@ -158,8 +160,7 @@ class ChatScan(VendorScan):
         whole = self._whole()
         self._history = fit(self._history, whole, self._chats_per_window, len(self._streams))
         # Later than any reading before, whatever the clock says.
-        read = max(window.read for window in self._history.windows)
-        self._started = self._started or max(to_epoch(self._now), read + 1)
+        self._started = self._started or max(to_epoch(self._now), self._last_read + 1)
         self._history = History(self._history.windows, self._started)
         rescan_days = self.options.medchat_rescan_days
         self._due = due(self._history, self._started, rescan_days)
