@@ -21,7 +21,7 @@ from tap_medchat_swell.errors import OutputClosedError, ShutdownRequested, TapEr
 from tap_medchat_swell.settings import ENV_PREFIX, REPLACED, is_blank
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 Json = dict[str, t.Any]
 
@@ -29,6 +29,13 @@ FAILED = 1
 BOOLEANS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+# How a variable's text is read, by the first JSON type here that its setting takes.
+PARSERS: dict[str, tuple[str, Callable[[str], t.Any]]] = {
+    "string": ("text", str),
+    "integer": ("a whole number", int),
+    "boolean": ("true or false", lambda text: BOOLEANS[text.lower()]),
+    "object": ("a JSON object", json.loads),
 }
 OBJECTS = ("stream_maps", "stream_map_config", "faker_config")
 BAD_CATALOG = "Invalid catalog; regenerate it with --discover."
@@ -70,15 +77,12 @@ def read_object(file: t.IO[str], kind: str) -> Json:
         text = file.read().removeprefix("\ufeff").strip()
         document = json.loads("{}" if kind == "state" and not text else text)
     except UnicodeDecodeError:
-        msg = f"{what} is not UTF-8 text."
-        raise TapError(msg) from None
+        raise TapError(f"{what} is not UTF-8 text.") from None
     except (ValueError, RecursionError) as error:
         place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        msg = f"{what} is not JSON{place}."
-        raise TapError(msg) from None
+        raise TapError(f"{what} is not JSON{place}.") from None
     if not isinstance(document, dict):
-        msg = f"{what} must contain a JSON object."
-        raise TapError(msg)
+        raise TapError(f"{what} must contain a JSON object.")
     return document
 
 
@@ -90,10 +94,10 @@ def load_config(path: str) -> Json:
     except OSError as error:
         if "{" in path or "=" in path:
             # It may be the configuration itself, whose secrets are not known yet.
-            msg = "--config takes the path of a file, not the configuration itself."
-        else:
-            msg = f"The configuration file {path} cannot be read: {error.strerror}."
-        raise TapError(msg) from None
+            raise TapError(
+                "--config takes the path of a file, not the configuration itself."
+            ) from None
+        raise TapError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
 
 
 def check_catalog(catalog: Json, known_streams: Collection[str]) -> None:
@@ -137,30 +141,18 @@ def _load_dotenv() -> None:
         dotenv.load_dotenv(path, encoding="utf-8-sig")
         redaction.protect_environment()
     except UnicodeDecodeError:
-        msg = f"{path} is not UTF-8 text."
-        raise TapError(msg) from None
+        raise TapError(f"{path} is not UTF-8 text.") from None
     except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}."
-        raise TapError(msg) from None
+        raise TapError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _parsed(variable: str, text: str, types: Collection[str]) -> t.Any:
     """A variable's value, by the JSON types of its setting; settings that take text get text."""
-    what = ""
+    what, parse = next((PARSERS[kind] for kind in PARSERS if kind in types), PARSERS["object"])
     try:
-        if "string" in types:
-            return text
-        if "integer" in types:
-            what = "a whole number"
-            return int(text)
-        if "boolean" in types:
-            what = "true or false"
-            return BOOLEANS[text.lower()]
-        what = "a JSON object"
-        return json.loads(text)
+        return parse(text)
     except (ValueError, KeyError, RecursionError):
-        msg = f"{variable} must be {what}."
-        raise TapError(msg) from None
+        raise TapError(f"{variable} must be {what}.") from None
 
 
 def unknown_settings(config: Collection[str], known: Collection[str]) -> Iterator[str]:

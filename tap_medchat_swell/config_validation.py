@@ -24,7 +24,6 @@ def problems(config: Mapping[str, t.Any]) -> list[str]:
     """Everything that is wrong with a configuration, as sentences that quote no value."""
     return [
         *_value_problems(config),
-        *_replaced_problems(config),
         *_credential_problems(config),
         *_combination_problems(config),
         *_date_problems(config),
@@ -41,6 +40,9 @@ def _value_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
         problem = _problem(setting, value)
         if problem:
             yield f"{setting.name} {problem}."
+    for old, new in REPLACED.items():
+        if not is_blank(config.get(old)):
+            yield f"{old} is no longer supported: use {new} instead."
 
 
 def _problem(setting: Setting, value: t.Any) -> str | None:
@@ -106,12 +108,6 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _replaced_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
-    for old, new in REPLACED.items():
-        if not is_blank(config.get(old)):
-            yield f"{old} is no longer supported: use {new} instead."
 
 
 def _credential_problems(config: Mapping[str, t.Any]) -> Iterator[str]:

@@ -1,8 +1,6 @@
 """Every failure that this tap raises itself.
 
 TapError                 its text is one sentence without secrets and patient data
-├── ConfigError          the configuration is invalid
-├── SyncFailedError      at least one stream failed; raised after all streams have run
 └── VendorError          a response that cannot be used, after all retries
     └── PageTooLargeError    MedChat refused `$top`, or a page is over the size limit (M3)
 ShutdownRequested        SIGTERM or SIGINT arrived
@@ -12,40 +10,11 @@ CancelledError           the client was closed while a worker waited
 
 from __future__ import annotations
 
-import typing as t
-
 from typing_extensions import override
-
-if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 class TapError(Exception):
     """A failure whose text may be shown as it is: no secrets, no patient data."""
-
-
-class ConfigError(TapError):
-    """The configuration is invalid; `problems` are sentences that quote no value."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__(f"Config validation failed: {' '.join(problems)}")
-
-
-class SyncFailedError(TapError):
-    """Some streams could not be read completely.
-
-    The sentence repeats the reasons, because some orchestrators show only the last line.
-    """
-
-    def __init__(self, failures: Mapping[str, Exception]) -> None:
-        reasons = dict.fromkeys(
-            str(error) if isinstance(error, TapError) else f"{type(error).__name__}: see above."
-            for error in failures.values()
-        )
-        super().__init__(
-            f"Not read completely: {', '.join(failures)}. The state keeps what was read; the "
-            f"next run resumes from there. {' '.join(reasons)}"
-        )
 
 
 class VendorError(TapError):

@@ -78,18 +78,14 @@ def merge_schemas(own: Mapping[str, t.Any], given: Mapping[str, t.Any]) -> dict[
     return {**own, **given, "properties": properties}
 
 
-class NoType:
-    """The type of no value: a column of this type converts every value."""
-
-
-SCALARS: dict[str, tuple[type, Convert]] = {
+SCALARS: dict[str, tuple[type | None, Convert]] = {
     "string": (str, as_text),
     "boolean": (bool, as_boolean),
-    "integer": (NoType, as_integer),  # an int may have more than 64 bits
-    "number": (NoType, as_number),
+    "integer": (None, as_integer),  # an int may have more than 64 bits
+    "number": (None, as_number),
 }
-# Column, key, the type that needs no conversion, and the conversion of other values.
-Column = tuple[str, str, type, Convert]
+# Column, key, the type that needs no conversion (None: all do), and the conversion.
+Column = tuple[str, str, type | None, Convert]
 # How rows of one shape become records: columns, and the names and keys of unknown fields.
 Plan = tuple[list[Column], list[tuple[str, str]]]
 
@@ -120,7 +116,7 @@ class RowMapper:
             if name != EXTRAS and name not in constants
         }
         self._types = {name: _column_type(properties[name]) for name in self._aliases}
-        self._name_type = self._types["name"][0] if "name" in self._types else NoType
+        self._name_type = self._types["name"][0] if "name" in self._types else None
         # A nested record without such a column leaves its unknown fields to its parent.
         self._drops_extras = EXTRAS in properties and EXTRAS not in self._blank
         self._extras_as_text = "string" in _types(properties.get(EXTRAS, {}))
@@ -216,16 +212,11 @@ class RowMapper:
                 placed.add(key)
                 if name in self._blank:
                     columns.append((name, key, *self._types[name]))
-        unknown = [] if self._drops_extras else [key for key in shape if key not in placed]
-        return columns, _named(unknown)
-
-
-def _named(keys: list[str]) -> list[tuple[str, str]]:
-    """Names for the keys."""
-    names: dict[str, str] = {}
-    for key in keys:
-        names[free_name(key, names)] = key
-    return list(names.items())
+        names: dict[str, str] = {}
+        for key in shape:
+            if key not in placed and not self._drops_extras:
+                names[free_name(key, names)] = key
+        return columns, list(names.items())
 
 
 class KeyFinder:
@@ -248,7 +239,7 @@ class KeyFinder:
 def _types(definition: Mapping[str, t.Any]) -> set[str]:
     """The types that a definition allows, besides null; empty where it names none."""
     types = definition.get("type", ())
-    return {types} - {"null"} if isinstance(types, str) else {*types} - {"null"}
+    return ({types} if isinstance(types, str) else {*types}) - {"null"}
 
 
 def _resolved(definition: Mapping[str, t.Any]) -> Mapping[str, t.Any]:
@@ -261,19 +252,19 @@ def _is_object(definition: Mapping[str, t.Any]) -> bool:
     return _types(definition) == {"object"} and bool(definition.get("properties"))
 
 
-def _column_type(definition: Mapping[str, t.Any]) -> tuple[type, Convert]:
+def _column_type(definition: Mapping[str, t.Any]) -> tuple[type | None, Convert]:
     """The type that needs no conversion, and the conversion of other values."""
     definition = _resolved(definition)
     types = _types(definition)
     if types == {"string"} and definition.get("format") == "date-time":
-        return NoType, as_timestamp
+        return None, as_timestamp
     if len(types) == 1 and types <= SCALARS.keys():
         return SCALARS[min(types)]
     if _is_object(definition):
-        return NoType, RowMapper(definition).nested
+        return None, RowMapper(definition).nested
     if types == {"array"} and definition.get("items"):
-        return NoType, _list_of(_resolved(definition["items"]))
-    return NoType, _any_of(types)
+        return None, _list_of(_resolved(definition["items"]))
+    return None, _any_of(types)
 
 
 def _list_of(definition: Mapping[str, t.Any]) -> Convert:

@@ -59,8 +59,8 @@ class Redactor:
         """
         self._sent.update(_at_least(MIN_LENGTH_IN_RECORDS, sent))
         self._values.update(_at_least(MIN_LENGTH, values))
-        self._pattern = re.compile(_any_of(_forms_of(self._values))) if self._values else None
-        encoded = {json.dumps(f, ensure_ascii=False)[1:-1] for f in _forms_of(self._sent)}
+        self._pattern = re.compile(_any_of(_forms(self._values))) if self._values else None
+        encoded = {json.dumps(f, ensure_ascii=False)[1:-1] for f in _forms(self._sent)}
         # A form that contains another one needs no search of its own.
         self._in_lines = [
             form.encode() for form in encoded if not any(o in form for o in encoded - {form})
@@ -99,26 +99,17 @@ def _any_of(forms: Iterable[str]) -> str:
     return "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
 
 
-def _forms_of(values: Iterable[str]) -> set[str]:
-    return {form for value in values for form in _forms(value)}
-
-
-def _forms(value: str) -> set[str]:
-    encoded = base64.b64encode(value.encode()).decode()
-    quoted = urllib.parse.quote(value, safe="")
-    return {
-        value,
-        urllib.parse.quote(value),
-        quoted,
-        re.sub("%..", lambda code: code[0].lower(), quoted),
-        urllib.parse.quote_plus(value),
-        html.escape(value),
-        json.dumps(value)[1:-1],
-        json.dumps(value)[1:-1].replace("/", "\\/"),
-        repr(value)[1:-1],
-        encoded,
-        encoded.rstrip("="),
-    }
+def _forms(values: Iterable[str]) -> set[str]:
+    forms: set[str] = set()
+    for value in values:
+        encoded = base64.b64encode(value.encode()).decode()
+        quoted = urllib.parse.quote(value, safe="")
+        in_json = json.dumps(value)[1:-1]
+        forms |= {value, html.escape(value), repr(value)[1:-1], encoded, encoded.rstrip("=")}
+        forms |= {quoted, urllib.parse.quote(value), urllib.parse.quote_plus(value)}
+        forms |= {re.sub("%..", lambda code: code[0].lower(), quoted)}
+        forms |= {in_json, in_json.replace("/", "\\/")}
+    return forms
 
 
 REDACTOR = Redactor()
@@ -193,8 +184,7 @@ def explain(error: Exception) -> str:
     """What to show the user: the exception's own sentence, or its traceback without texts."""
     if isinstance(error, SAFE_TEXTS):
         return str(error)
-    lines = describe_exception(error)
-    return f"Internal error (please report):\n{lines}"
+    return f"Internal error (please report):\n{describe_exception(error)}"
 
 
 def describe_exception(error: BaseException) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import typing as t
-from abc import ABC, abstractmethod
 
+from tap_medchat_swell.pipeline import Scan
 from tap_medchat_swell.redaction import explain
 
 if t.TYPE_CHECKING:
@@ -12,11 +12,10 @@ if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_medchat_swell.http.client import Client, Request
-    from tap_medchat_swell.pipeline import Plan
     from tap_medchat_swell.stream import RunContext, VendorStream
 
 
-class VendorScan(ABC):
+class VendorScan(Scan):
     """Reads some streams of one vendor together: see `pipeline.Scan`.
 
     A scan that fails leaves the others alone.
@@ -34,20 +33,8 @@ class VendorScan(ABC):
         """Get a page; runs in a worker. Raises VendorError."""
         return self.client.fetch(request)
 
-    @abstractmethod
-    def plan(self) -> Plan:
-        """Start the readers."""
-
-    @abstractmethod
-    def accept(self, value: t.Any) -> bool:
-        """Use what a reader emitted; returns whether a dry run has seen enough."""
-
-    @abstractmethod
-    def finish(self) -> None:
-        """Bookmark that all has been read."""
-
     def fail(self, error: Exception) -> None:
-        """Log the error, and have the run fail at its end."""
+        """Log the error, and make the run fail at its end."""
         self.logger.error("%s", explain(error))
         self._run.note_failure(self._all_streams, error)
 

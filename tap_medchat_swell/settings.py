@@ -4,7 +4,7 @@ Each field of `Options` declares one setting: its type in the tap, its kind, des
 default and bounds. `SETTINGS` and the configuration's JSON schema are derived from it here;
 the README's table, `meltano.yml`, `.env.example` and the Hub entry by `scripts/generate.py`.
 """
-# ruff: noqa: RUF009 - `_setting` is `dataclasses.field`
+# ruff: noqa: RUF009 - these functions return `dataclasses.field`
 
 from __future__ import annotations
 
@@ -52,12 +52,8 @@ class Setting:
         }
         if self.kind == "ids":
             schema["items"] = {"type": ["integer", "string"]}
-        if self.default is not None:
-            schema["default"] = self.default
-        if self.minimum is not None:
-            schema["minimum"] = self.minimum
-        if self.maximum is not None:
-            schema["maximum"] = self.maximum
+        bounds = {"default": self.default, "minimum": self.minimum, "maximum": self.maximum}
+        schema |= {name: value for name, value in bounds.items() if value is not None}
         if self.choices:
             schema["enum"] = [*self.choices, None]
         if self.secret:
@@ -65,209 +61,101 @@ class Setting:
         return schema
 
 
-def _setting(kind: Kind, description: str, **details: t.Any) -> t.Any:
+def _setting(kind: Kind, default: str | int | None, description: str, **details: t.Any) -> t.Any:
     """A dataclass field that carries a Setting; typed Any so that fields can state their type."""
-    return dataclasses.field(metadata={"setting": Setting(kind, description, **details)})
+    setting = Setting(kind, description, default, **details)
+    return dataclasses.field(metadata={"setting": setting})
+
+
+def _integer(
+    default: int | None, minimum: int, maximum: int | None, description: str, example: str = ""
+) -> t.Any:
+    bounds = {"minimum": minimum, "maximum": maximum}
+    return _setting("integer", default, description, example=example, **bounds)
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """A valid configuration, typed. Instants are UTC; ids are text, as the vendors want them."""
 
-    account_name: str = _setting(
-        "string",
-        "Name of the account, written to every record. Set a different one for each account "
-        "that you load into the same tables.",
-        default="default",
-        example="north-clinic",
-    )
-    medchat_org_id: str = _setting(
-        "string",
+    # fmt: off
+    account_name: str = _setting("string", "default",
+        "Name of the account, written to every record. Set a different one for each account that "
+        "you load into the same tables.", example="north-clinic")
+    medchat_org_id: str = _setting("string", None,
         "MedChat organization ID: Admin > Developer > MedChat Auth.",
-        example="00000000-0000-0000-0000-000000000000",
-    )
-    medchat_access_token: str = _setting(
-        "string",
+        example="00000000-0000-0000-0000-000000000000")
+    medchat_access_token: str = _setting("string", None,
         "MedChat access token with the scope read.sms_chats: Admin > Developer > MedChat Auth.",
-        secret=True,
-    )
-    medchat_api_url: str = _setting(
-        "url",
-        "Base URL of MedChat's SMS chat API, without /external/orgs.",
-        default="https://medchatapp.com/smschatapi",
-    )
-    medchat_accept: str = _setting(
-        "string",
-        "Accept header for MedChat; it selects the API version.",
-        default="application/vnd.medchat+json;v=1.0",
-    )
-    medchat_rescan_days: int | None = _setting(
-        "integer",
+        secret=True)
+    medchat_api_url: str = _setting("url", "https://medchatapp.com/smschatapi",
+        "Base URL of MedChat's SMS chat API, without /external/orgs.")
+    medchat_accept: str = _setting("string", "application/vnd.medchat+json;v=1.0",
+        "Accept header for MedChat; it selects the API version.")
+    medchat_rescan_days: int | None = _integer(None, 1, None,
         "Re-read chats without recent activity at least every this many days. Until then, new "
-        "messages on those chats are not seen. Unset: every run re-reads all chats.",
-        minimum=1,
-        example="7",
-    )
-    medchat_page_size: int = _setting(
-        "integer",
-        "Chats per request ($top). Reduced automatically if MedChat refuses it.",
-        default=100,
-        minimum=2,  # pages overlap by one chat
-        maximum=1000,
-    )
-    medchat_window_pages: int = _setting(
-        "integer",
-        "Approximate pages per MedChat window. An interrupted run re-reads at most one window.",
-        default=40,
-        minimum=1,
-        maximum=500,
-    )
-    swell_api_token: str = _setting(
-        "string",
-        "Swell API token: Swell > Settings > API tokens.",
-        secret=True,
-    )
-    swell_api_url: str = _setting(
-        "url",
-        "Base URL of Swell's API, without /messages.",
-        default="https://platform.swellcx.com/api/v1",
-    )
-    swell_location_ids: tuple[str, ...] = _setting(
-        "ids",
-        "Read only messages of these locations: location IDs, separated by commas.",
-        example="3,7",
-    )
-    swell_team_ids: tuple[str, ...] = _setting(
-        "ids",
-        "Read only messages of these teams: team IDs, separated by commas.",
-        example="5,139",
-    )
-    swell_contact_ids: tuple[str, ...] = _setting(
-        "ids",
+        "messages on those chats are not seen. Unset: every run re-reads all chats.", example="7")
+    medchat_page_size: int = _integer(100, 2, 1000,  # 2: pages overlap by one chat
+        "Chats per request ($top). Reduced automatically if MedChat refuses it.")
+    medchat_window_pages: int = _integer(40, 1, 500,
+        "Approximate pages per MedChat window. An interrupted run re-reads at most one window.")
+    swell_api_token: str = _setting("string", None,
+        "Swell API token: Swell > Settings > API tokens.", secret=True)
+    swell_api_url: str = _setting("url", "https://platform.swellcx.com/api/v1",
+        "Base URL of Swell's API, without /messages.")
+    swell_location_ids: tuple[str, ...] = _setting("ids", None,
+        "Read only messages of these locations: location IDs, separated by commas.", example="3,7")
+    swell_team_ids: tuple[str, ...] = _setting("ids", None,
+        "Read only messages of these teams: team IDs, separated by commas.", example="5,139")
+    swell_contact_ids: tuple[str, ...] = _setting("ids", None,
         "Read only messages of these contacts: contact IDs, separated by commas. Message counts "
-        "cannot be filtered by contact.",
-        example="2,9",
-    )
-    swell_page_size: int = _setting(
-        "integer",
-        "Messages per request (per_page). Swell allows at most 100.",
-        default=100,
-        minimum=1,
-        maximum=100,
-    )
-    swell_window_days: int = _setting(
-        "integer",
+        "cannot be filtered by contact.", example="2,9")
+    swell_page_size: int = _integer(100, 1, 100,
+        "Messages per request (per_page). Swell allows at most 100.")
+    swell_window_days: int = _integer(6, 1, 6,
         "Days between from_date and to_date in one request. Swell allows one week; 6 is safe "
-        "whichever way it counts a week.",
-        default=6,
-        minimum=1,
-        maximum=6,
-    )
-    swell_lookback_days: int = _setting(
-        "integer",
+        "whichever way it counts a week.")
+    swell_lookback_days: int = _integer(3, 0, None,
         "Re-read messages from this many days before the bookmark, to pick up late changes such "
-        "as read or closed.",
-        default=3,
-        minimum=0,
-    )
-    swell_counts_split: str = _setting(
-        "choice",
+        "as read or closed.")
+    swell_counts_split: str = _setting("choice", "all",
         "One message count per day in total, or one for each of swell_location_ids or "
-        "swell_team_ids.",
-        default="all",
-        choices=("all", "location", "team"),
-    )
-    swell_counts_parameters: str = _setting(
-        "choice",
+        "swell_team_ids.", choices=("all", "location", "team"))
+    swell_counts_parameters: str = _setting("choice", "date",
         "How to request the count of a day: date=D, or from_date=D&to_date=D.",
-        default="date",
-        choices=("date", "range"),
-    )
-    swell_counts_lookback_days: int = _setting(
-        "integer",
+        choices=("date", "range"))
+    swell_counts_lookback_days: int = _integer(3, 0, None,
         "Re-read the counts of this many days before the bookmark. The count of a day is final "
-        "only after the day has ended in every time zone.",
-        default=3,
-        minimum=0,
-    )
-    swell_date_sent_timezone: tzinfo = _setting(
-        "timezone",
+        "only after the day has ended in every time zone.")
+    swell_date_sent_timezone: tzinfo = _setting("timezone", "UTC",
         "Time zone (IANA name) of Swell's date_sent, used to compute date_sent_utc.",
-        default="UTC",
-        example="America/Denver",
-    )
-    start_date: datetime = _setting(
-        "date",
+        example="America/Denver")
+    start_date: datetime = _setting("date", None,
         "Read data created at or after this time (a date, or a date and time; UTC unless it has "
-        "an offset).",
-        required=True,
-        example="2024-01-01T00:00:00Z",
-    )
-    end_date: datetime | None = _setting(
-        "date",
+        "an offset).", required=True, example="2024-01-01T00:00:00Z")
+    end_date: datetime | None = _setting("date", None,
         "Read only data created before this time. Unset: up to now.",
-        example="2025-01-01T00:00:00Z",
-    )
-    max_concurrency: int = _setting(
-        "integer",
-        "Maximum concurrent requests per vendor. 1 reads sequentially.",
-        default=8,
-        minimum=1,
-        maximum=64,
-    )
-    requests_per_minute: int | None = _setting(
-        "integer",
-        "Maximum requests per minute to each vendor. Unset: as fast as the vendor's responses "
-        "and rate-limit headers allow.",
-        minimum=1,
-        example="60",
-    )
-    connect_timeout_seconds: int = _setting(
-        "integer",
-        "Timeout for opening a connection.",
-        default=10,
-        minimum=1,
-        maximum=300,
-    )
-    read_timeout_seconds: int = _setting(
-        "integer",
-        "Timeout for the next bytes of a response. A whole response may take ten times as long.",
-        default=60,
-        minimum=1,
-        maximum=3600,
-    )
-    max_retries: int = _setting(
-        "integer",
+        example="2025-01-01T00:00:00Z")
+    max_concurrency: int = _integer(8, 1, 64,
+        "Maximum concurrent requests per vendor. 1 reads sequentially.")
+    requests_per_minute: int | None = _integer(None, 1, None,
+        "Maximum requests per minute to each vendor. Unset: as fast as the vendor's responses and "
+        "rate-limit headers allow.", example="60")
+    connect_timeout_seconds: int = _integer(10, 1, 300, "Timeout for opening a connection.")
+    read_timeout_seconds: int = _integer(60, 1, 3600,
+        "Timeout for the next bytes of a response. A whole response may take ten times as long.")
+    max_retries: int = _integer(6, 0, 100,
         "Maximum retries per request for transient errors. Waiting for a rate limit (429, or 503 "
-        "with Retry-After) does not count.",
-        default=6,
-        minimum=0,
-        maximum=100,
-    )
-    retry_seconds: int = _setting(
-        "integer",
-        "Maximum time to spend on one request, including retries and waiting for rate limits.",
-        default=900,
-        minimum=1,
-    )
-    max_response_mb: int = _setting(
-        "integer",
-        "Maximum size of one response in MiB, decompressed.",
-        default=32,
-        minimum=1,
-        maximum=1024,
-    )
-    user_agent: str = _setting(
-        "string",
-        "User-Agent header of every request.",
-        default="tap-medchat-swell",
-    )
-    hash_salt: str = _setting(
-        "string",
+        "with Retry-After) does not count.")
+    retry_seconds: int = _integer(900, 1, None,
+        "Maximum time to spend on one request, including retries and waiting for rate limits.")
+    max_response_mb: int = _integer(32, 1, 1024,
+        "Maximum size of one response in MiB, decompressed.")
+    user_agent: str = _setting("string", "tap-medchat-swell", "User-Agent header of every request.")
+    hash_salt: str = _setting("string", None,
         "Secret text for hashing in stream maps, available as config['hash_salt']. Required by "
-        "the de-identified variant in meltano.yml.",
-        secret=True,
-    )
+        "the de-identified variant in meltano.yml.", secret=True)
+    # fmt: on
 
     @classmethod
     def from_config(cls, config: Mapping[str, t.Any]) -> Options:

@@ -69,14 +69,14 @@ class RunContext(t.Protocol):
     def rate_limiters(self) -> dict[str, RateLimiter]:
         """The rate limiter of each vendor."""
 
+    def read_with_others(self, stream: VendorStream) -> None:
+        """Read all selected streams, unless that has been done for another one."""
+
     def write_state(self) -> None:
         """Write STATE, if it has changed, after all records before it."""
 
     def note_failure(self, streams: Sequence[VendorStream], error: Exception) -> None:
-        """Have the run fail at its end."""
-
-    def read_with_others(self, stream: VendorStream) -> None:
-        """Read all selected streams, unless that has been done for another one."""
+        """Make the run fail at its end."""
 
 
 class VendorStream(Stream):
@@ -108,11 +108,10 @@ class VendorStream(Stream):
         lacking = list(_lacking(given, self.schema)) if given.get("properties") else []
         keys_lacking = {path[1] for path in lacking} & {*self.primary_keys}
         if keys_lacking:
-            msg = (
+            raise TapError(
                 f"Invalid catalog: {self.name} has no {min(keys_lacking)}. Regenerate it "
                 "with --discover."
             )
-            raise TapError(msg)
         for path in lacking:
             entry.metadata[path] = Metadata(selected=False)
         if lacking:
@@ -190,8 +189,9 @@ class VendorStream(Stream):
         except Exception as error:
             if isinstance(error, TapError) or not self.config.get("stream_maps"):
                 raise
-            msg = f"stream_maps fails on a record of {self.name}: {_map_mistake(error)}"
-            raise TapError(msg) from None
+            raise TapError(
+                f"stream_maps fails on a record of {self.name}: {_map_mistake(error)}"
+            ) from None
 
     @cached_property
     def _announced(self) -> dict[str, list[str]]:

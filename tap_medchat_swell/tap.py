@@ -31,23 +31,11 @@ from tap_medchat_swell.cli import (
     unknown_settings,
 )
 from tap_medchat_swell.config_validation import problems
-from tap_medchat_swell.errors import ConfigError, ShutdownRequested, SyncFailedError, TapError
+from tap_medchat_swell.errors import ShutdownRequested, TapError
 from tap_medchat_swell.http.rate_limiter import RateLimiter
-from tap_medchat_swell.medchat.streams import (
-    ChatScan,
-    MedChatStream,
-    SmsChats,
-    SmsMemberships,
-    SmsMessages,
-    SmsTextBotExecutions,
-)
+from tap_medchat_swell.medchat import streams as medchat
+from tap_medchat_swell.swell import streams as swell
 from tap_medchat_swell.swell.api import SwellApi
-from tap_medchat_swell.swell.streams import (
-    CountScan,
-    MessageScan,
-    SwellMessageCounts,
-    SwellMessages,
-)
 from tap_medchat_swell.writer import BufferedWriter
 
 if t.TYPE_CHECKING:
@@ -63,12 +51,12 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.stream import VendorStream
 
 STREAMS: tuple[type[VendorStream], ...] = (
-    SmsChats,
-    SmsMemberships,
-    SmsMessages,
-    SmsTextBotExecutions,
-    SwellMessageCounts,
-    SwellMessages,
+    medchat.SmsChats,
+    medchat.SmsMemberships,
+    medchat.SmsMessages,
+    medchat.SmsTextBotExecutions,
+    swell.SwellMessageCounts,
+    swell.SwellMessages,
 )
 KEYS: dict[str, t.Any] = {stream.name: stream.primary_keys for stream in STREAMS}  # type: ignore[misc]
 FLATTENING_DEPTH = 2  # spreads all columns of swell_messages
@@ -162,12 +150,12 @@ class TapMedchatSwell(Tap):
         return settings.Options.from_config(self.config)
 
     def _check_config(self, config: Mapping[str, t.Any]) -> None:
-        """Log what is ignored; raise ConfigError with all that is wrong."""
+        """Log what is ignored; raise TapError with all that is wrong."""
         unknown = sorted(unknown_settings(config, self.known_settings()))
         found = [*self._sdk_setting_problems(config).values(), *problems(config)]
         if found:
             # The hints too: a misspelled credential may be the reason.
-            raise ConfigError([*found, *unknown])
+            raise TapError(f"Config validation failed: {' '.join([*found, *unknown])}")
         for sentence in unknown:
             self.logger.warning("%s", sentence)
         for vendor, names in settings.CREDENTIALS.items():
@@ -228,11 +216,10 @@ class TapMedchatSwell(Tap):
             *_, column = str(error).rpartition("Duplicate column name produced in schema: ")
             if column == str(error):
                 raise
-            msg = (
+            raise TapError(
                 f"flattening_separator or flattening_max_key_length gives two columns of {name} "
                 f"the name {column}. Choose another."
-            )
-            raise TapError(msg) from None
+            ) from None
 
     @override
     def load_state(self, state: dict[str, t.Any]) -> None:
@@ -283,14 +270,14 @@ class TapMedchatSwell(Tap):
                 self.logger.info("%s: %d requests.", vendor, client.requests_sent)
 
     def _scans(self, streams: Sequence[VendorStream]) -> list[VendorScan]:
-        medchat = [stream for stream in streams if isinstance(stream, MedChatStream)]
-        scans: list[VendorScan] = [ChatScan(self, medchat)] if medchat else []
+        chats = [stream for stream in streams if isinstance(stream, medchat.MedChatStream)]
+        scans: list[VendorScan] = [medchat.ChatScan(self, chats)] if chats else []
         api = SwellApi(self.options, self.rate_limiters["Swell"])
         for stream in streams:
-            if isinstance(stream, SwellMessages):
-                scans.append(MessageScan(self, stream, api))
-            elif isinstance(stream, SwellMessageCounts):
-                scans.append(CountScan(self, stream, api))
+            if isinstance(stream, swell.SwellMessages):
+                scans.append(swell.MessageScan(self, stream, api))
+            elif isinstance(stream, swell.SwellMessageCounts):
+                scans.append(swell.CountScan(self, stream, api))
         return scans
 
     def _on_tick(self) -> None:
@@ -303,13 +290,24 @@ class TapMedchatSwell(Tap):
         self.state_writer.write_state(self.state)
 
     def note_failure(self, streams: Sequence[VendorStream], error: Exception) -> None:
-        """Have the run fail at its end."""
+        """Make the run fail at its end."""
         self.failures |= dict.fromkeys((stream.name for stream in streams), error)
 
     def _end(self) -> None:
+        """Write what is held; raise TapError if a stream failed.
+
+        It repeats the reasons, because some orchestrators show only the last line.
+        """
         self.message_writer.flush()
         if self.failures:
-            raise SyncFailedError(self.failures)
+            reasons = dict.fromkeys(
+                str(error) if isinstance(error, TapError) else f"{type(error).__name__}: see above."
+                for error in self.failures.values()
+            )
+            raise TapError(
+                f"Not read completely: {', '.join(self.failures)}. The state keeps what was read; "
+                f"the next run resumes from there. {' '.join(reasons)}"
+            )
 
     def check_stop(self) -> None:
         """Raise ShutdownRequested if a signal has arrived; called where nothing is half done."""
@@ -362,14 +360,8 @@ class TapMedchatSwell(Tap):
     def get_singer_command(cls) -> click.Command:
         """The SDK's options on this tap's command."""
         command = super().get_singer_command()
-        return TapCommand(
-            name=command.name,
-            callback=command.callback,
-            params=command.params,
-            help=command.help,
-            context_settings=command.context_settings,
-            logger=cls.logger,
-        )
+        parts = ("name", "callback", "params", "help", "context_settings")
+        return TapCommand(**{part: getattr(command, part) for part in parts}, logger=cls.logger)
 
     @override
     @classmethod

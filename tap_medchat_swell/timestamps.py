@@ -16,7 +16,6 @@ import msgspec
 UTC = timezone.utc
 _ENCODER = msgspec.json.Encoder()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WIDTH = len("2022-12-01T20:40:50")
 _MILLIS_WIDTH = len("2022-12-01T20:40:50.123Z")
 _SHAPE = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))?)?"

@@ -53,7 +53,7 @@ class Request:
 class Client:
     """Sends requests to one vendor. All workers share it, so `fetch` is thread-safe.
 
-    `requests_sent` and `retries` count requests; `largest_answer` is in bytes.
+    `clock_offset` is how far the vendor's clock is ahead of this one.
     """
 
     def __init__(
@@ -73,17 +73,9 @@ class Client:
         self._closed = False
         self._transport = Transport(vendor, options, headers)
         self._log = logging.getLogger(f"tap-medchat-swell.{vendor.name.lower()}")
-        self._counters = threading.Lock()
+        self._counting = threading.Lock()
         self.requests_sent = 0
-        self.retries = 0
-        self.largest_answer = 0
         self.clock_offset = timedelta()
-        """How far the vendor's clock is ahead of this one."""
-
-    @property
-    def seconds_waited(self) -> float:
-        """For how long no request was sent because of the vendor's rate limits."""
-        return self._rate_limiter.seconds_paused
 
     def close(self) -> None:
         """Cancel waiting requests and drop idle connections."""
@@ -116,9 +108,8 @@ class Client:
                 self._log.info(
                     "%s Retrying in %.1f s (retry %d).", error.error, pause, failures.total()
                 )
-                self._sleep(error, pause)
-                with self._counters:
-                    self.retries += 1
+                wait = self._rate_limiter.pause if _concerns_all(error) else time.sleep
+                wait(pause)
             else:
                 self._has_sent_data = True
                 return result
@@ -144,12 +135,6 @@ class Client:
         if failures[kind] > limit:
             raise error.error from None
 
-    def _sleep(self, error: ResponseError, pause: float) -> None:
-        if _concerns_all(error):
-            self._rate_limiter.pause(pause)
-        else:
-            time.sleep(pause)
-
     def _gave_up(self, error: ResponseError, request: Request, tries: int) -> VendorError:
         return VendorError(
             f"{error} Gave up on {request.label} after {tries} tries, because retry_seconds is "
@@ -160,14 +145,12 @@ class Client:
         headers = None
         self._rate_limiter.acquire(lambda: self._closed)
         try:
-            with self._counters:
+            with self._counting:
                 self.requests_sent += 1
             with self._transport.get(request.url + self._secret_query) as answer:
                 headers = answer.headers
                 size = len(answer.body)
                 self._note_clock(headers)
-                with self._counters:
-                    self.largest_answer = max(self.largest_answer, size)
                 self._log.debug("%s: HTTP %d, %d bytes.", request.label, answer.status, size)
                 return self._document(answer, failures), size
         except ResponseError as error:

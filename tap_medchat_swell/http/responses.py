@@ -23,7 +23,7 @@ import msgspec
 from tap_medchat_swell.errors import PageTooLargeError, VendorError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Action(enum.Enum):
@@ -60,8 +60,7 @@ RULES: dict[int, tuple[Action, str]] = {
     422: (Action.FAIL, "rejected a parameter"),
     425: (Action.RETRY, ""),
     429: (Action.RATE_LIMITED, "rate-limited the request"),
-}
-RULE_BY_CLASS: dict[int, tuple[Action, str]] = {
+    # All others, by their first digit.
     1: (Action.RETRY_LIMITED, ""),
     2: (Action.RETRY_LIMITED, ""),
     3: (Action.FAIL, "redirected the request, and redirects are never followed"),
@@ -103,14 +102,16 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     """Raise ResponseError unless the status is 200, or 204 with its empty body (M1)."""
     if status in {OK, NO_CONTENT}:
         return
-    action, what = RULES.get(status) or RULE_BY_CLASS.get(status // 100, (Action.FAIL, ""))
+    action, what = RULES.get(status) or RULES.get(status // 100, (Action.FAIL, ""))
     advice = vendor.advice.get(status, "")
-    if action is Action.FAIL and _is_cut(body):
+    document = _parsed(body)
+    if action is Action.FAIL and document is None and _begins_as_json(body):
         action = Action.RETRY_LIMITED  # the missing part may say what to do (M3)
     if status in TEMPORARY_REDIRECTS and "login" not in headers.get("location", "").lower():
         action = Action.RETRY_LIMITED
-        advice = f"{vendor.name} may be down for maintenance, or {_url_setting(vendor)} is wrong."
-    document = _parsed(body)
+        advice = (
+            f"{vendor.name} may be down for maintenance, or {vendor.name.lower()}_api_url is wrong."
+        )
     fields = _rejected_fields(vendor, document)
     sentences = (
         _headline(vendor, status, what, headers),
@@ -127,10 +128,6 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     if status == UNAVAILABLE and wait is not None:
         action = Action.RATE_LIMITED  # else several short waits would use up all retries
     raise ResponseError(action, error, wait)
-
-
-def _url_setting(vendor: Vendor) -> str:
-    return f"{vendor.name.lower()}_api_url"
 
 
 def _headline(vendor: Vendor, status: int, what: str, headers: Mapping[str, str]) -> str:
@@ -156,11 +153,6 @@ def _parsed(body: bytes) -> t.Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _is_cut(body: bytes) -> bool:
-    """Whether the body is the beginning of a JSON document."""
-    return _begins_as_json(body) and _parsed(body) is None
 
 
 def _begins_as_json(body: bytes) -> bool:
@@ -201,17 +193,13 @@ def _error_code(document: t.Any) -> str:
 def _rejected_fields(vendor: Vendor, document: t.Any) -> dict[str, str]:
     """The known parameters in Laravel's `errors`, and what it says about them if known."""
     errors = document.get("errors") if isinstance(document, dict) else None
-    if not isinstance(errors, dict):
-        return {}
-    return dict(_known_fields(vendor, errors))
-
-
-def _known_fields(vendor: Vendor, errors: Mapping[str, t.Any]) -> Iterator[tuple[str, str]]:
-    for key, messages in list(errors.items())[:MAX_FIELDS]:
+    fields: dict[str, str] = {}
+    for key, messages in list(errors.items())[:MAX_FIELDS] if isinstance(errors, dict) else ():
         name = key.partition(".")[0]  # `location_id.0` is an item of a list
         if name in vendor.parameters:
             found = KNOWN_PHRASE.search(json.dumps(messages)[:2000])
-            yield name, found[0] if found else "rejected"
+            fields[name] = found[0] if found else "rejected"
+    return fields
 
 
 def _field_advice(vendor: Vendor, fields: Mapping[str, str]) -> str:
@@ -270,7 +258,7 @@ def decode_json(vendor: Vendor, body: bytes) -> t.Any:
     try:
         document = msgspec.json.decode(body)
     except RecursionError:
-        raise _not_json(vendor, "is nested too deeply") from None
+        raise unexpected_payload(vendor, "a response that is nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
         document = _decode_leniently(vendor, body)
     if document is None:
@@ -285,15 +273,15 @@ def _decode_leniently(vendor: Vendor, body: bytes, errors: str = "strict") -> t.
         return _without_surrogates(json.loads(body.decode("utf-8-sig", errors)))
     except UnicodeDecodeError:
         replaced = functools.partial(_decode_leniently, vendor, body, "replace")
-        raise _not_json(vendor, "is not UTF-8", replaced) from None
+        raise unexpected_payload(vendor, "a response that is not UTF-8", replaced) from None
     except RecursionError:
-        raise _not_json(vendor, "is nested too deeply") from None
+        raise unexpected_payload(vendor, "a response that is nested too deeply") from None
     except ValueError:
         if _begins_as_json(body):
             sentence = f"{vendor.name} sent a truncated response ({len(body)} bytes)."
             raise ResponseError(Action.RETRY, VendorError(sentence)) from None
         what = "is a web page" if b"<html" in body[:2000].lower() else "is not JSON"
-        raise _not_json(vendor, f"{what} ({len(body)} bytes)") from None
+        raise unexpected_payload(vendor, f"a response that {what} ({len(body)} bytes)") from None
 
 
 def _without_surrogates(value: t.Any) -> t.Any:
@@ -312,12 +300,6 @@ def names_error(document: t.Any) -> bool:
         return False
     by_key = {key.lower(): value for key, value in document.items()}
     return by_key.get("success") is False or any(map(by_key.get, ("error", "errors")))
-
-
-def _not_json(
-    vendor: Vendor, what: str, fallback: Callable[[], t.Any] | None = None
-) -> ResponseError:
-    return unexpected_payload(vendor, f"a response that {what}", fallback)
 
 
 def unexpected_payload(

@@ -14,12 +14,12 @@ import ssl
 import threading
 import time
 import typing as t
-from dataclasses import dataclass
 
 import requests
 import requests.adapters
 import urllib3
 import urllib3.exceptions
+from requests.exceptions import ConnectTimeout, ProxyError, SSLError, Timeout
 from typing_extensions import override
 
 from tap_medchat_swell.errors import PageTooLargeError, VendorError
@@ -36,47 +36,27 @@ UNTRUSTED = (
     "REQUESTS_CA_BUNDLE to its certificates."
 )
 BAD_BUNDLE = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE is not a file of certificates."
-UNREACHABLE = (
-    "{vendor} cannot be reached, or closed the connection. If this persists, check "
-    "{prefix}_api_url and the network."
-)
 # The vendors' URLs have been validated: one that cannot be parsed is a proxy's.
 BAD_PROXY_URL = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     urllib3.exceptions.LocationParseError,
 )
-REASONS: tuple[tuple[t.Any, Action, str], ...] = (
-    (
-        requests.exceptions.SSLError,
-        Action.RETRY,
-        "{vendor}: the TLS handshake failed. Check {prefix}_api_url.",
-    ),
-    (
-        requests.exceptions.ProxyError,
-        Action.RETRY,
-        "{vendor} cannot be reached through the configured proxy. Check HTTPS_PROXY.",
-    ),
-    (
-        requests.exceptions.ConnectTimeout,
-        Action.RETRY,
-        "{vendor} did not accept a connection within connect_timeout_seconds.",
-    ),
-    (
-        requests.exceptions.Timeout,
-        Action.RETRY,
-        "{vendor} did not answer within read_timeout_seconds.",
-    ),
-    (BAD_PROXY_URL, Action.FAIL, "HTTPS_PROXY or ALL_PROXY is not a valid proxy URL."),
-)
+TRANSIENT = {
+    SSLError: "{vendor}: the TLS handshake failed. Check {prefix}_api_url.",
+    ProxyError: "{vendor} cannot be reached through the configured proxy. Check HTTPS_PROXY.",
+    ConnectTimeout: "{vendor} did not accept a connection within connect_timeout_seconds.",
+    Timeout: "{vendor} did not answer within read_timeout_seconds.",
+    Exception: "{vendor} cannot be reached, or closed the connection. If this persists, check "
+    "{prefix}_api_url and the network.",
+}
 CHUNK = 1 << 20
 LARGE = 4 << 20
 ANSWER_TIMEOUTS = 10  # a whole response may take this many read timeouts
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(t.NamedTuple):
     """A complete response; header names are lowercase."""
 
     status: int
@@ -171,11 +151,7 @@ class Transport:
         self._vendor = vendor
         self._options = options
         self._headers = requests.structures.CaseInsensitiveDict(
-            {
-                "User-Agent": options.user_agent,
-                "Accept-Encoding": "gzip, deflate",
-                **headers,
-            }
+            {"User-Agent": options.user_agent, "Accept-Encoding": "gzip, deflate", **headers}
         )
         self._adapter = OneHostAdapter(
             ANSWER_TIMEOUTS * options.read_timeout_seconds, options.max_concurrency
@@ -211,12 +187,10 @@ class Transport:
             )
             return t.cast("urllib3.HTTPResponse", response)
         except NETWORK_ERRORS as error:
-            raise self._unreachable(error) from None
-
-    def _unreachable(self, error: Exception) -> ResponseError:
-        action, sentence = _reason(error)
-        name = self._vendor.name
-        return ResponseError(action, VendorError(sentence.format(vendor=name, prefix=name.lower())))
+            action, sentence = _reason(error)
+            name = self._vendor.name
+            sentence = sentence.format(vendor=name, prefix=name.lower())
+            raise ResponseError(action, VendorError(sentence)) from None
 
     def _body(self, response: urllib3.HTTPResponse, stack: contextlib.ExitStack) -> bytes:
         chunks: list[bytes] = []
@@ -231,7 +205,10 @@ class Transport:
                 self._check_size(size)
         except NETWORK_ERRORS as error:
             response.close()
-            raise self._broken_off(error) from None
+            timed_out = isinstance(error, (Timeout, urllib3.exceptions.TimeoutError))
+            what = "took too long" if timed_out else "was interrupted"
+            sentence = f"A response from {self._vendor.name} {what}."
+            raise ResponseError(Action.RETRY, VendorError(sentence)) from None
         except ResponseError:
             response.close()  # the connection cannot be used again
             raise
@@ -239,19 +216,13 @@ class Transport:
         return b"".join(chunks)
 
     def _check_size(self, size: int) -> None:
-        if size > self._options.max_response_mb << 20:
+        limit = self._options.max_response_mb
+        if size > limit << 20:
             sentence = (
-                f"{self._vendor.name} sent a response of over "
-                f"{self._options.max_response_mb} MiB. Reduce the page size or increase "
-                "max_response_mb."
+                f"{self._vendor.name} sent a response of over {limit} MiB. Reduce the page size "
+                "or increase max_response_mb."
             )
             raise ResponseError(Action.FAIL, PageTooLargeError(sentence))
-
-    def _broken_off(self, error: Exception) -> ResponseError:
-        timed_out = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
-        what = "took too long" if isinstance(error, timed_out) else "was interrupted"
-        sentence = f"A response from {self._vendor.name} {what}."
-        return ResponseError(Action.RETRY, VendorError(sentence))
 
 
 def _reason(error: Exception) -> tuple[Action, str]:
@@ -263,10 +234,9 @@ def _reason(error: Exception) -> tuple[Action, str]:
         return Action.FAIL, BAD_BUNDLE  # a file without certificates
     if type(error) is OSError and error.errno is None:  # raised by `requests`: no such file
         return Action.FAIL, BAD_BUNDLE
-    for kinds, action, sentence in REASONS:
-        if isinstance(error, kinds):
-            return action, sentence
-    return Action.RETRY, UNREACHABLE
+    if isinstance(error, BAD_PROXY_URL):
+        return Action.FAIL, "HTTPS_PROXY or ALL_PROXY is not a valid proxy URL."
+    return Action.RETRY, next(TRANSIENT[kind] for kind in TRANSIENT if isinstance(error, kind))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
