@@ -267,7 +267,12 @@ class TapMedchatSwell(Tap):
                 stack.enter_context(contextlib.closing(client))
             pipeline.run(scans, self.options.max_concurrency, self._on_tick)
             for vendor, client in clients.items():
-                self.logger.info("%s: %d requests.", vendor, client.requests_sent)
+                self.logger.info(
+                    "%s: %d requests, %.0f s of waiting for rate limits.",
+                    vendor,
+                    client.requests_sent,
+                    self.rate_limiters[vendor].seconds_paused,
+                )
 
     def _scans(self, streams: Sequence[VendorStream]) -> list[VendorScan]:
         chats = [stream for stream in streams if isinstance(stream, medchat.MedChatStream)]

@@ -21,13 +21,6 @@ class Page:
     total: int | None = None
 
 
-@dataclass
-class Client:
-    """What a reader of pages must know of its client."""
-
-    largest_answer: int = 1
-
-
 def advance(paginator: BaseAPIPaginator[int], page: Page) -> None:
     """Give the page to the paginator, which takes pages where the SDK's take responses."""
     paginator.advance(t.cast("t.Any", page))
