@@ -19,12 +19,12 @@ import subprocess
 import sys
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from datetime import date
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,23 +33,6 @@ VARIABLE = "TAP_MUTANT"
 TESTS = ("tests/chaos/test_chaos.py", "tests/chaos/test_regressions.py")
 SCHEDULES = os.environ.get("CHAOS_SCHEDULES", "150")
 
-# Rules whose mutants belong to modules that are being rewritten. Add one for each:
-#   medchat.reader    a window is complete by construction: a row outside its filter, or an id seen
-#                     twice, is believed; halves: only the first is read; read_until_stable stops
-#                     after one pass; no overlap between pages; an empty page ends a window that had
-#                     chats before; $skip advances by the rows asked for, not received (M3)
-#   medchat.changes   the digest is always "same"; a digest of another algorithm is trusted
-#   medchat.bookmark  dirty_until is ignored; a scan bookmarks its window before it is written;
-#                     rescan: a due window is skipped; resume: a window is taken as read that is not
-#   swell.reader      `total` is not checked; the same per_page is used in every pass; one pass is
-#                     enough; an empty page that is not Swell's own is the end; no control question
-#                     before a refusal is believed; the updated_after pass is left out
-#   swell.bookmark    unsettled windows are forgotten; the bookmark moves before its window is
-#                     written; `finished` moves past a refused updated_after; the last two days
-#                     count as settled
-#   pipeline          results leave in the order of arrival; STATE of one chain covers another's
-#                     records; a failure in one chain ends the other quietly
-
 
 @dataclass(frozen=True)
 class Mutant:
@@ -57,7 +40,7 @@ class Mutant:
 
     name: str
     target: str
-    replace: Callable[[t.Any], Callable[..., t.Any]]
+    broken: Callable[[t.Any], Callable[..., t.Any]]
 
     def owner(self) -> tuple[t.Any, str]:
         """What holds the function, and the function's name there."""
@@ -75,7 +58,7 @@ class Mutant:
         """Replace the function in this process, also where it was imported by name."""
         owner, name = self.owner()
         original = self.original()
-        replacement = functools.wraps(original)(self.replace(original))
+        replacement = functools.wraps(original)(self.broken(original))
         setattr(owner, name, replacement)
         for module_name, module in list(sys.modules.items()):
             if module_name.startswith(PACKAGE) and vars(module).get(name) is original:
@@ -90,9 +73,9 @@ def mutant(
 ) -> Callable[[Callable[[t.Any], Callable[..., t.Any]]], Callable[..., t.Any]]:
     """Register a function that turns the target into a broken one."""
 
-    def register(replace: Callable[[t.Any], Callable[..., t.Any]]) -> Callable[..., t.Any]:
-        MUTANTS[replace.__name__] = Mutant(replace.__name__, target, replace)
-        return replace
+    def register(broken: Callable[[t.Any], Callable[..., t.Any]]) -> Callable[..., t.Any]:
+        MUTANTS[broken.__name__] = Mutant(broken.__name__, target, broken)
+        return broken
 
     return register
 
@@ -100,6 +83,16 @@ def mutant(
 def apply(name: str) -> None:
     """Break one rule in this process."""
     MUTANTS[name].apply()
+
+
+def _answers(answer: t.Any) -> Callable[..., t.Any]:
+    """A reader that asks nothing and returns the answer."""
+
+    def reader(*_: t.Any) -> Generator[t.Any, t.Any, t.Any]:
+        yield from ()
+        return answer
+
+    return reader
 
 
 # MedChat
@@ -114,7 +107,7 @@ def gt_for_ge(get: t.Any) -> Callable[..., t.Any]:
 @mutant("pagination:ODataSkipPaginator.has_more")
 def medchat_short_page_is_the_end(has_more: t.Any) -> Callable[..., t.Any]:
     """A page with fewer rows than asked for is taken for the last one (M3)."""
-    return lambda self, page: has_more(self, page) and len(page.ids) >= self.page_size
+    return lambda self, page: has_more(self, page) and len(page.ids) >= len(self._first)
 
 
 @mutant("pagination:ODataSkipPaginator.has_more")
@@ -137,6 +130,60 @@ def cut_collections_not_completed(complete: t.Any) -> Callable[..., t.Any]:
     """The link behind a cut `$expand` collection is not followed (M15)."""
     del complete
     return lambda *_: None
+
+
+@mutant("medchat.reader:_after_drift")
+def drift_ends_the_window(after_drift: t.Any) -> Callable[..., t.Any]:
+    """What follows moved rows is not read (M6)."""
+    del after_drift
+    return _answers(None)
+
+
+@mutant("medchat.reader:_is_complete")
+def drift_is_believed_without_counting(is_complete: t.Any) -> Callable[..., t.Any]:
+    """What came before moved rows is taken for complete (M6)."""
+    del is_complete
+    return _answers(True)  # noqa: FBT003 - the answer
+
+
+@mutant("medchat.changes:StreamRecords.rest")
+def digest_is_always_the_same(rest: t.Any) -> Callable[..., t.Any]:
+    """Changes on records that have been read before are not written (M8)."""
+
+    def broken(self: t.Any) -> t.Any:
+        self._old = []
+        return rest(self)
+
+    return broken
+
+
+@mutant("medchat.bookmark:Window.without_digests")
+def digest_of_the_next_window_is_kept(without_digests: t.Any) -> Callable[..., t.Any]:
+    """A run killed while it rewrites a window leaves the old digest behind."""
+    del without_digests
+    return lambda self: self
+
+
+@mutant("medchat.bookmark:_combined")
+def other_streams_are_ignored(combined: t.Any) -> Callable[..., t.Any]:
+    """A window counts as read though one of the streams has not got it."""
+
+    def broken(window: t.Any, same: t.Any) -> t.Any:
+        return replace(combined(window, same), read=window.read)
+
+    return broken
+
+
+@mutant("medchat.bookmark:History.replace")
+def rest_of_a_window_counts_as_read(replace_piece: t.Any) -> Callable[..., t.Any]:
+    """With its first piece, a whole window is bookmarked."""
+
+    def broken(self: t.Any, piece: t.Any) -> t.Any:
+        history = replace_piece(self, piece)
+        windows = tuple(replace(window, read=piece.read) for window in history.windows)
+        return replace(history, windows=windows)
+
+    return broken
 
 
 # Swell
@@ -162,6 +209,60 @@ def shared_day_dropped(plan_days: t.Any) -> Callable[..., t.Any]:
             begin = window.first + timedelta(days=min(number, 1))
             if begin <= window.last:
                 yield type(window)(begin, window.last)
+
+    return broken
+
+
+@mutant("swell.reader:Passes.end_pass")
+def one_pass_is_enough(end_pass: t.Any) -> Callable[..., t.Any]:
+    """A pass is believed though Swell counts more (W10)."""
+
+    def broken(self: t.Any, *arguments: t.Any) -> None:
+        end_pass(self, *arguments)
+        self.is_settled = True
+
+    return broken
+
+
+@mutant("swell.reader:_ask_control")
+def refusals_are_believed(ask_control: t.Any) -> Callable[..., t.Any]:
+    """Days that Swell refuses count as not there yet, whatever else it refuses (W3)."""
+    del ask_control
+    return _answers(None)
+
+
+@mutant("swell.bookmark:DayBookmark.moved")
+def open_days_count_as_read(moved: t.Any) -> Callable[..., t.Any]:
+    """The bookmark passes days that may still get messages (W1, W4)."""
+
+    def broken(self: t.Any, day: date, today: date) -> t.Any:
+        later = replace(self, started=self.started + timedelta(days=30))
+        return replace(moved(later, day, today + timedelta(days=30)), started=self.started)
+
+    return broken
+
+
+@mutant("swell.streams:MessageScan._unsettled")
+def unsettled_windows_are_forgotten(unsettled: t.Any) -> Callable[..., t.Any]:
+    """A window whose messages are too few is not read again."""
+    del unsettled
+    return lambda *_: None
+
+
+@mutant("swell.streams:MessageScan._change_moments")
+def late_changes_are_not_asked_for(change_moments: t.Any) -> Callable[..., t.Any]:
+    """Changes on older messages are not read (W12)."""
+    del change_moments
+    return lambda _: ()
+
+
+@mutant("bookmark:load")
+def scope_is_not_compared(load: t.Any) -> Callable[..., t.Any]:
+    """A bookmark counts for whatever settings it was written with."""
+
+    def broken(bookmark: t.Any, scope: t.Any) -> t.Any:
+        mine = bookmark.get("scope")
+        return load(bookmark, scope._replace(current=mine, version_1=mine))
 
     return broken
 

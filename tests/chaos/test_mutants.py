@@ -27,7 +27,7 @@ def accepts(function: t.Callable[..., t.Any], count: int) -> bool:
 def test_a_mutant_replaces_a_function_of_the_tap(name: str) -> None:
     mutant = MUTANTS[name]
     original = mutant.original()
-    replacement = mutant.replace(original)
+    replacement = mutant.broken(original)
 
     assert inspect.isfunction(original)
     assert replacement is not original
