@@ -336,6 +336,12 @@ class TapMedchatSwell(Tap):
         gc.set_threshold(20_000)  # records are many, and never refer to each other in circles
         try:
             self.check_stop()
+            if not any(stream.selected for stream in self.streams.values()):
+                raise TapError(
+                    "No stream is selected, so nothing would be read. Select streams in the "
+                    "catalog (in Meltano: meltano select tap-medchat-swell --list, or the "
+                    "plugin's `select` setting)."
+                )
             self.sync_all()
             self._end()
         except ShutdownRequested:

@@ -99,6 +99,14 @@ def test_expand_names_only_what_is_selected(
     assert expands(sandbox) == {expand}
 
 
+def test_nothing_selected_is_an_error(config: Config, cli: Cli) -> None:
+    run = cli(config=config, catalog=select(discover(config), only()))
+
+    assert run.code == 1
+    assert run.messages == []
+    assert "No stream is selected" in run.errors[-1]
+
+
 def test_deselected_fields_are_in_no_line(sandbox: Sandbox, config: Config, cli: Cli) -> None:
     fields = {
         "sms_messages.text": False,
