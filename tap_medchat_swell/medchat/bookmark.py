@@ -225,7 +225,7 @@ def due(history: History, started: int, rescan_days: int | None) -> list[Window]
     interval = started - max((window.read for window in left), default=started)
     quiet = [window for window in left if not _is_active(window, started - period)]
     chosen = {window for window in left if _is_active(window, started - period)}
-    scans = max(1, period // max(1, interval))  # that fit into the period
+    scans = max(1, round(period / max(1, interval)))  # nights are never exactly a day apart
     share = sum(window.chats for window in quiet) / scans
     for window in sorted(quiet, key=lambda window: (window.read, window.range.start)):
         if share > 0 or window.read + period < started + interval:
