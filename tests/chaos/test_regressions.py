@@ -171,6 +171,13 @@ FOUND: dict[str, ScenarioSpec] = {
     "one_server_error_is_retried": ScenarioSpec(
         chats=40, settings=SMALL, runs=(RunPlan(faults=(Fault("status", status=503, after=5),)),)
     ),
+    # A stream that is selected later needs the windows that the others have read already.
+    "a_stream_selected_later_is_read_whole": MEDCHAT_ONCE(
+        seed=21,
+        days=400,
+        settings=(*SMALL, ("medchat_rescan_days", 30)),
+        runs=(RunPlan(streams=("sms_chats",)), RunPlan(streams=("sms_chats", "sms_messages"))),
+    ),
     "a_short_page_is_not_the_end": MEDCHAT_ONCE(chats=60, quirks=(("medchat_page_cap", 3),)),
     "to_date_is_exclusive": SWELL_ONCE(
         swell_messages=60, days=12, quirks=(("swell_to_date", "exclusive"),)
