@@ -225,6 +225,18 @@ FOUND: dict[str, ScenarioSpec] = {
         for fault in NEWEST_DAYS
         for count in (1, 10)
     },
+    # All that the run asks for is refused, not only the days that have not begun.
+    "a_refusal_of_everything_is_no_empty_account": SWELL_ONCE(
+        seed=8,
+        swell_messages=60,
+        days=1,
+        runs=(
+            RunPlan(
+                streams=("swell_messages",),
+                faults=(Fault("status", status=422, where="messages", times=None),),
+            ),
+        ),
+    ),
     # updated_after was asked for in whole days, and refused where the first lay too far back.
     "changes_since_an_exact_time": SWELL_ONCE(
         seed=10,
