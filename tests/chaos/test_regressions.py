@@ -183,7 +183,9 @@ FOUND: dict[str, ScenarioSpec] = {
         swell_messages=60, days=12, quirks=(("swell_to_date", "exclusive"),)
     ),
     "a_null_next_link_is_one_hint_of_three": SWELL_ONCE(
-        swell_messages=60, days=4, quirks=(("swell_hints", "next_null"),)
+        swell_messages=60,
+        days=4,
+        quirks=(("swell_hints", "next_null"), ("swell_per_page_clamp", 3)),
     ),
     # Rows with one created_at come in an order that depends on the page (PostgreSQL's top-N sort).
     "postgres_orders_ties_by_page": SWELL_ONCE(
@@ -350,6 +352,22 @@ FOUND: dict[str, ScenarioSpec] = {
             RunPlan(clock_error_hours=3),
             RunPlan(before=("add_message", "change_chat", "add_swell_message") * 3),
         ),
+    ),
+    # Each of these three notices a mutant that random scenarios may miss.
+    "a_stream_selected_while_a_scan_is_interrupted": MEDCHAT_ONCE(
+        seed=22,
+        runs=(
+            RunPlan(streams=("sms_chats",), stop=Stop(how="SIGTERM", after="request", at=30)),
+            RunPlan(),
+        ),
+    ),
+    "other_locations_are_read_from_start_date": SWELL_ONCE(
+        seed=23, swell_messages=60, days=30, runs=(RunPlan(locations=(1,)), RunPlan())
+    ),
+    "cut_collections_are_completed": MEDCHAT_ONCE(
+        seed=24,
+        chats=40,
+        quirks=(("medchat_expanded_cap", 1), ("medchat_expanded_cap_link", True)),
     ),
 }
 
