@@ -39,7 +39,7 @@ from tap_medchat_swell.swell.api import SwellApi
 from tap_medchat_swell.writer import BufferedWriter
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
     import click
@@ -118,13 +118,17 @@ class TapMedchatSwell(Tap):
         redaction.protect_config(config)
         config = {n: v.strip() if isinstance(v, str) else v for n, v in config.items()}
         config = {name: value for name, value in config.items() if not settings.is_blank(value)}
+        invalid = self._sdk_setting_problems(config)
         if validate_config:
-            self._check_config(config)
+            self._check_config(config, invalid)
         if catalog is not None:
             check_catalog(catalog, KEYS)
         with _signals_deferred():
             super().__init__(
-                config=self._for_the_sdk(config), validate_config=False, catalog=catalog, **kwargs
+                config=self._for_the_sdk(config, invalid),
+                validate_config=False,
+                catalog=catalog,
+                **kwargs,
             )
             if threading.current_thread() is threading.main_thread():
                 for number in STOP_SIGNALS:
@@ -149,10 +153,10 @@ class TapMedchatSwell(Tap):
         """The configuration, typed."""
         return settings.Options.from_config(self.config)
 
-    def _check_config(self, config: Mapping[str, t.Any]) -> None:
-        """Log what is ignored; raise TapError with all that is wrong."""
+    def _check_config(self, config: Mapping[str, t.Any], invalid: Mapping[str, str]) -> None:
+        """Log what is ignored; raise TapError with all that is wrong, `invalid` included."""
         unknown = sorted(unknown_settings(config, self.known_settings()))
-        found = [*self._sdk_setting_problems(config).values(), *problems(config)]
+        found = [*invalid.values(), *problems(config)]
         if found:
             # The hints too: a misspelled credential may be the reason.
             raise TapError(f"Config validation failed: {' '.join([*found, *unknown])}")
@@ -182,12 +186,11 @@ class TapMedchatSwell(Tap):
             )
         return found
 
-    def _for_the_sdk(self, config: Json) -> Json:
+    def _for_the_sdk(self, config: Json, invalid: Collection[str]) -> Json:
         """The configuration with what the SDK's stream maps and flattening need.
 
-        Invalid settings of the SDK are left out: discovery works with any configuration.
+        Its `invalid` settings are left out: discovery works with any configuration.
         """
-        invalid = self._sdk_setting_problems(config)
         usable = {name: value for name, value in config.items() if name not in invalid}
         if "hash_salt" in usable:
             map_config = usable.get("stream_map_config") or {}
