@@ -12,7 +12,7 @@ import typing as t
 
 from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.time_ranges import from_epoch, to_epoch
-from tap_medchat_swell.timestamps import format_timestamp, parse_timestamp
+from tap_medchat_swell.timestamps import format_timestamp, required_timestamp
 
 if t.TYPE_CHECKING:
     from datetime import datetime
@@ -119,12 +119,12 @@ def _windows_from_1(bookmark: Bookmark) -> Bookmark:
     """MedChat: parts become windows. Their digests are of another form, so they are unknown."""
     finished: t.Any = bookmark.get("finished")
     sweep: t.Any = bookmark.get("sweep")
-    if finished and sweep and _second(sweep["started"]) <= _second(finished["started"]):
+    if finished and sweep and second_of(sweep["started"]) <= second_of(finished["started"]):
         sweep = None  # left over, where Meltano merged states
     windows = _parts_from_1(sweep) if sweep else []
     reached = windows[-1].end if windows else 0
     windows += [part for part in _parts_from_1(finished) if part.end > reached] if finished else []
-    start = windows[0].start if windows else _second((sweep or finished)["start"])
+    start = windows[0].start if windows else second_of((sweep or finished)["start"])
     return {
         "since": format_timestamp(from_epoch(start)),
         "scan_started": sweep["started"] if sweep else None,
@@ -141,7 +141,7 @@ class _Part(t.NamedTuple):
 
 
 def _parts_from_1(scan: t.Any) -> list[_Part]:
-    read, start = _second(scan["started"]), _second(scan["start"])
+    read, start = second_of(scan["started"]), second_of(scan["start"])
     parts = []
     for end, chats, _ in scan["windows"]:
         parts.append(_Part(start, int(end), int(chats), read))
@@ -149,11 +149,9 @@ def _parts_from_1(scan: t.Any) -> list[_Part]:
     return parts
 
 
-def _second(text: str) -> int:
-    instant = parse_timestamp(text)
-    if instant is None:
-        raise ValueError(text)
-    return to_epoch(instant)
+def second_of(text: object) -> int:
+    """A bookmark's time in whole seconds since 1970. Raises ValueError for a damaged one."""
+    return to_epoch(required_timestamp(text))
 
 
 MIGRATIONS: dict[t.Any, t.Callable[[Bookmark], Bookmark]] = {1: _from_version_1}

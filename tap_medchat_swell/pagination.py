@@ -52,7 +52,6 @@ class ODataSkipPaginator(BaseAPIPaginator[int]):
         self._ids: set[t.Any] = set()
         self._first: Sequence[t.Any] = ()
         self._last: t.Any = None
-        self._length = 0
         self.overlap = 0
         """How many rows the page at the current offset shares with the one before it."""
 

@@ -45,6 +45,17 @@ ENCODER = msgspec.json.Encoder()
 AT_ONCE = 200  # records handed to the writer together
 # A record on its way: encoded, or as it is where the SDK must see it.
 Item = bytes | Row
+ITEM_BYTES = 1000  # what one that is not encoded takes in memory, about
+
+
+def encoded(item: Item) -> bytes:
+    """The item's JSON text."""
+    return item if isinstance(item, bytes) else ENCODER.encode(item)
+
+
+def size_of(items: Iterable[Item]) -> int:
+    """About how many bytes the items take in memory."""
+    return sum(len(item) if isinstance(item, bytes) else ITEM_BYTES for item in items)
 
 
 def load_schema(name: str) -> dict[str, t.Any]:
@@ -160,7 +171,7 @@ class VendorStream(Stream):
         wanted = None
         if self._is_plain:
             wanted = frozenset(n for n in schema["properties"] if self.mask["properties", n])
-        constants = {"account_name": self.config.get("account_name") or "default"}
+        constants = {"account_name": self.run.options.account_name}
         return RowMapper(schema, {"id": self.ids}, wanted, constants)
 
     def pack(self, records: list[Row]) -> list[Item]:

@@ -37,6 +37,14 @@ def parse_timestamp(text: object, zone: tzinfo = UTC) -> datetime | None:
         return None
 
 
+def required_timestamp(text: object) -> datetime:
+    """As `parse_timestamp`; raises ValueError for anything that is no date."""
+    instant = parse_timestamp(text)
+    if instant is None:
+        raise ValueError
+    return instant
+
+
 def _read(text: t.Any, zone: tzinfo) -> datetime | None:
     try:  # the usual forms first: no Python reads all, and Python 3.10 few
         if text[16] == ":" and text[10] == "T" and text[4] == "-":

@@ -10,8 +10,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from tap_medchat_swell.time_ranges import DAY, TimeRange, from_epoch, to_epoch
-from tap_medchat_swell.timestamps import format_timestamp, parse_timestamp
+from tap_medchat_swell.bookmark import second_of
+from tap_medchat_swell.time_ranges import DAY, TimeRange, from_epoch
+from tap_medchat_swell.timestamps import format_timestamp
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,7 +56,7 @@ class History:
         if not bookmark:
             return cls()
         try:
-            since, is_known = _second(bookmark["since"]), bookmark["digest"] == DIGEST
+            since, is_known = second_of(bookmark["since"]), bookmark["digest"] == DIGEST
             ends = [int(window[0]) for window in bookmark["windows"]]
             starts = [since, *ends[:-1]]
             windows = tuple(
@@ -63,7 +64,7 @@ class History:
                 for start, window in zip(starts, bookmark["windows"], strict=bool(ends))
             )
             started = bookmark["scan_started"]
-            history = cls(windows, _second(started) if started else 0)
+            history = cls(windows, second_of(started) if started else 0)
         except (KeyError, TypeError, IndexError, OverflowError) as error:
             raise ValueError from error
         if any(window.range.end <= window.range.start for window in windows):
@@ -102,13 +103,6 @@ class History:
             chats = max(0, whole.chats - piece.chats)
             parts.append(replace(whole.without_digests(), range=rest, chats=chats))
         return replace(self, windows=(*self.windows[:index], *parts, *self.windows[index + 1 :]))
-
-
-def _second(text: t.Any) -> int:
-    instant = parse_timestamp(text)
-    if instant is None:
-        raise ValueError
-    return to_epoch(instant)
 
 
 def _window(start: int, document: t.Any, *, is_known: bool) -> Window:

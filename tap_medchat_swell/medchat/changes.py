@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from tap_medchat_swell.medchat.bookmark import MODULUS, Window
-from tap_medchat_swell.stream import ENCODER
+from tap_medchat_swell.stream import encoded, size_of
 from tap_medchat_swell.time_ranges import TimeRange, from_epoch
 from tap_medchat_swell.timestamps import format_timestamp, now
 
@@ -28,7 +28,6 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.stream import Item
 
 MAX_WINDOW_BYTES = 8 << 20  # encoded; a window that is larger is cut
-ROW_BYTES = 1000  # a record in memory that is not encoded yet
 MIN_CUT = 2  # times as large as planned, and a window is cut
 MAX_GROWTH = 4  # times as large, and a window is written whole to free its memory
 
@@ -57,8 +56,7 @@ class Batch:
     @property
     def size(self) -> int:
         """About how many bytes they take."""
-        items = (item for items in self.items for item in items)
-        return sum(len(item) if isinstance(item, bytes) else ROW_BYTES for item in items)
+        return sum(map(size_of, self.items))
 
 
 class StreamRecords:
@@ -84,9 +82,9 @@ class StreamRecords:
         """Take a chat's records; returns their share of the new digest, and their bytes."""
         records = self._source.records_of(chat)
         items = self._source.pack(records)
-        encoded = [item if isinstance(item, bytes) else ENCODER.encode(item) for item in items]
+        texts = [encoded(item) for item in items]
         times = [record.get("created_date_time") or "" for record in records]
-        marks = [self._hash(data) for data in encoded]
+        marks = [self._hash(text) for text in texts]
         share = sum(m for m, time in zip(marks, times, strict=True) if time < self._cutoff)
         if self._known is None:
             self._new += items
@@ -95,11 +93,11 @@ class StreamRecords:
             self._digest += sum(m for m, time in zip(marks, times, strict=True) if time < known)
             for item, time in zip(items, times, strict=True):
                 (self._old if time < known else self._new).append(item)
-        return share, sum(map(len, encoded))
+        return share, sum(map(len, texts))
 
-    def _hash(self, encoded: bytes) -> int:
+    def _hash(self, text: bytes) -> int:
         # A checksum would be faster, but opposite changes in two records cancel in its sum.
-        return int.from_bytes(blake2b(encoded, digest_size=8, key=self._key).digest(), "big")
+        return int.from_bytes(blake2b(text, digest_size=8, key=self._key).digest(), "big")
 
     def forget_digest(self) -> None:
         """Have everything written."""
@@ -195,12 +193,16 @@ class WindowRecords:
 
     def is_full(self, chats_per_window: int) -> bool:
         """Whether a piece can be cut off before the whole window has come."""
-        size = max(len(self._chats) / chats_per_window, self._bytes / MAX_WINDOW_BYTES)
+        size = self._size(chats_per_window)
         if self._is_known and size >= MAX_GROWTH:
             for stream in self._streams:
                 stream.forget_digest()
             self._is_known, self._changed = False, True
         return size >= MIN_CUT and not self._is_known
+
+    def _size(self, chats_per_window: int) -> float:
+        """How many windows what has come would fill."""
+        return max(len(self._chats) / chats_per_window, self._bytes / MAX_WINDOW_BYTES)
 
     def cut(self, end: int) -> Window:
         """The piece of the window up to `end`, all of whose chats have come."""
@@ -216,7 +218,7 @@ class WindowRecords:
 
     def pieces(self, end: int, chats_per_window: int, *, is_end: bool = True) -> list[Window]:
         """The window up to `end`, its own end or not, cut at its middle chats where it doubled."""
-        size = max(len(self._chats) / chats_per_window, self._bytes / MAX_WINDOW_BYTES)
+        size = self._size(chats_per_window)
         count = int(size) if size >= MIN_CUT else 1
         seconds = self.created_in(TimeRange(self._start, end)) or [self._start]
         cuts = {seconds[len(seconds) * number // count] for number in range(1, count)}

@@ -6,7 +6,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from tap_medchat_swell.time_ranges import DAY, DayRange
-from tap_medchat_swell.timestamps import format_timestamp, now, parse_timestamp
+from tap_medchat_swell.timestamps import format_timestamp, now, parse_timestamp, required_timestamp
 
 if t.TYPE_CHECKING:
     from datetime import date, datetime
@@ -58,8 +58,8 @@ class DayBookmark:
             if finished and started and started <= finished:
                 at = started = None  # left over, where Meltano merged states
             loaded = cls(
-                since=_day(bookmark["since"]),
-                value=_day(bookmark["replication_key_value"]),
+                since=required_timestamp(bookmark["since"]).date(),
+                value=required_timestamp(bookmark["replication_key_value"]).date(),
                 started=started or now(),
                 at=at.date() if at else None,
                 finished=finished,
@@ -119,12 +119,6 @@ class DayBookmark:
         }
 
 
-def _day(text: t.Any) -> date:
-    instant = parse_timestamp(text)
-    if instant is None:
-        raise ValueError
-    return instant.date()
-
-
 def _unsettled(first: str, last: str, missing: int | None, runs: int) -> Unsettled:
-    return Unsettled(DayRange(_day(first), _day(last)), missing, int(runs))
+    days = DayRange(required_timestamp(first).date(), required_timestamp(last).date())
+    return Unsettled(days, missing, int(runs))

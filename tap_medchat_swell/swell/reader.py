@@ -19,6 +19,8 @@ from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeatedError
 from tap_medchat_swell.pipeline import Emit, Fetch
 from tap_medchat_swell.record_mapper import KeyFinder
+from tap_medchat_swell.stream import size_of
+from tap_medchat_swell.swell.bookmark import OPEN_DAYS
 from tap_medchat_swell.time_ranges import DAY, DayRange
 from tap_medchat_swell.timestamps import now, parse_timestamp
 
@@ -42,9 +44,7 @@ if t.TYPE_CHECKING:
 PAGE_SIZES = (100, 87, 99, 73, 61)  # percent of the page size, one per pass
 MAX_PAGE_SIZE = 100  # W11
 ENOUGH_QUIET_PASSES = 2  # page sizes in a row that bring what the one before brought
-OPEN_DAYS = 2  # how many days before today Swell may refuse as not there yet (W3)
 CHANGES_PARTS = 8  # times since the first one to ask for changes from, if there is need
-ITEM_BYTES = 1000  # a record in memory that is not encoded yet
 _CREATED = KeyFinder("created_at")
 
 
@@ -84,7 +84,7 @@ class Passes:
         is_constant = len(pages.totals) <= 1
         is_same_question = is_constant and self.total == previous
         self.is_shuffled = is_same_question and bool(pages.copies) and rows != before
-        if not is_constant or self.total != previous:
+        if not is_same_question:
             self._since_change = set()
         if is_constant:
             self._since_change |= pages.ids
@@ -203,7 +203,9 @@ def read_window(
             if not (is_recent and refused.concerns_dates):
                 raise refused.error from None
             if days.last == days.first:
-                yield from _ask_control(api, today, refused.error)
+                day = today - (OPEN_DAYS + 1) * DAY
+                control = api.messages(DayRange(day, day), 1, api.page_size)
+                yield from _ask_control(control, refused.error)
                 yield Emit(WindowRead(window, None, Passes()))
                 return
             days = DayRange(days.first, days.last - DAY)
@@ -221,11 +223,10 @@ def _parts(days: DayRange) -> Iterator[DayRange]:
             yield DayRange(days.first + start * DAY, days.first + end * DAY)
 
 
-def _ask_control(api: SwellApi, today: date, error: VendorError) -> Step[None]:
-    """Raise the refusal unless the same question about older days is answered."""
-    day = today - (OPEN_DAYS + 1) * DAY
+def _ask_control(control: Request, error: VendorError) -> Step[None]:
+    """Raise the refusal unless the control, the same question about older days, is answered."""
     try:
-        yield Fetch(api.messages(DayRange(day, day), 1, api.page_size))
+        yield Fetch(control)
     except VendorError:
         raise error from None
 
@@ -335,8 +336,7 @@ def _emit_new(page: MessagePage, pack: Pack, passes: Passes) -> Generator[Emit, 
     new = [number for number in rows if number not in passes.ids]
     passes.ids.update(new)
     items = pack({number: rows[number] for number in new})
-    size = sum(len(i) if isinstance(i, bytes) else ITEM_BYTES for i in items.values())
-    yield Emit(Messages(items, page.received), size)
+    yield Emit(Messages(items, page.received), size_of(items.values()))
 
 
 def _check_dates(days: DayRange, rows: list[Row]) -> None:
@@ -391,12 +391,5 @@ def read_counts(api: SwellApi, keys: Sequence[CountKey], today: date) -> Reader:
         except VendorError as error:  # noqa: PERF203 - a few days
             if not error.is_refusal or key[0] < today:
                 raise
-            yield from _ask_older_count(api, key, error)
+            yield from _ask_control(api.counts(key[0] - OPEN_DAYS * DAY, *key[1:]), error)
     yield Emit(CountsRead(counts, now()))
-
-
-def _ask_older_count(api: SwellApi, key: CountKey, error: VendorError) -> Step[None]:
-    try:
-        yield Fetch(api.counts(key[0] - OPEN_DAYS * DAY, *key[1:]))
-    except VendorError:
-        raise error from None

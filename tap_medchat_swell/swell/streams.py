@@ -16,7 +16,7 @@ from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.pipeline import Start
 from tap_medchat_swell.record_mapper import KeyFinder, Row
 from tap_medchat_swell.scan import VendorScan
-from tap_medchat_swell.stream import ENCODER, VendorStream
+from tap_medchat_swell.stream import VendorStream, encoded
 from tap_medchat_swell.swell.bookmark import OPEN_DAYS, DayBookmark, Unsettled
 from tap_medchat_swell.swell.reader import (
     ChangesRead,
@@ -172,6 +172,12 @@ class SwellScan(VendorScan):
         self._bookmark = bookmark
         self._stream.move_bookmark(midnight(bookmark.value), self._scope, bookmark.details())
 
+    def reach(self, day: date) -> None:
+        """Bookmark all up to this day."""
+        self.move(self._bookmark.moved(day, self._vendor_today()))
+        if day < self._today:  # else the scan's last STATE comes soon
+            self.write_state()
+
 
 class MessageScan(SwellScan):
     """Reads messages by windows of days that share a day, then late changes.
@@ -251,10 +257,7 @@ class MessageScan(SwellScan):
 
     def _write(self, messages: Messages) -> None:
         """Write messages, but none that was written lately with the same content."""
-        marks = {
-            key: hash(item if isinstance(item, bytes) else ENCODER.encode(item))
-            for key, item in messages.items.items()
-        }
+        marks = {key: hash(encoded(item)) for key, item in messages.items.items()}
         new = [item for key, item in messages.items.items() if self._recent.get(key) != marks[key]]
         self._stream.write(new, messages.received)
         self._recent |= marks
@@ -267,19 +270,15 @@ class MessageScan(SwellScan):
         self._has_read_any |= bool(passes.ids)
         unsettled = [item for item in self._bookmark.unsettled if item.days != read.window]
         unsettled += filter(None, [self._unsettled(read.window, passes)])
-        bookmark = replace(self._bookmark, unsettled=tuple(unsettled))
+        self._bookmark = replace(self._bookmark, unsettled=tuple(unsettled))
         if read.window in self._extra:
-            self.move(bookmark)
+            self.move(self._bookmark)
             return
         self._check_filter(read)
         if self._unproven is None and passes.envelope and not self._api.envelopes:
             self._unproven = (read.window, passes.envelope)
-        if not self._is_proven() or read.last is None:
-            self._bookmark = bookmark
-            return
-        self.move(bookmark.moved(read.last, self._vendor_today()))
-        if read.last < self._today:  # else the scan's last STATE comes soon
-            self.write_state()
+        if self._is_proven() and read.last is not None:
+            self.reach(read.last)
 
     def _check_filter(self, read: WindowRead) -> None:
         """Raise VendorError where the days seem to make no difference (W22)."""
@@ -414,10 +413,7 @@ class CountScan(SwellScan):
         self._stream.write(self._stream.pack(records), value.received)
         self._check_days(value)
         if value.counts:
-            last = max(key[0] for key in value.counts)
-            self.move(self._bookmark.moved(last, self._vendor_today()))
-            if last < self._today:
-                self.write_state()
+            self.reach(max(key[0] for key in value.counts))
         return self._stream.has_enough
 
     def _record(self, key: CountKey, row: Row) -> Row:
