@@ -65,8 +65,11 @@ class SwellApi:
             return too_many_attempts(self._refused_headers(token, quirks))
         response = misrouted(request) or self._refusal(request, token, quirks)
         if response is None:
-            with self._dataset.lock:
-                response = self._routed_or_crashed(request, given, body, quirks, number)
+            try:
+                with self._dataset.lock:
+                    response = self._routed(request, given, body, quirks, number)
+            except CrashError:
+                response = json_response(500, {"message": "Server Error"})
         if limit is not None:
             left = self.throttle.remaining(token, limit, quirks)
             response.headers += _limit_headers(limit, left)
@@ -82,19 +85,6 @@ class SwellApi:
         if token == self._credentials.swell_api_token:
             return None
         return unauthenticated(request, quirks)
-
-    def _routed_or_crashed(
-        self,
-        request: Request,
-        given: dict[str, str],
-        body: dict[str, Any],
-        quirks: Quirks,
-        number: int,
-    ) -> Response:
-        try:
-            return self._routed(request, given, body, quirks, number)
-        except CrashError:
-            return json_response(500, {"message": "Server Error"})
 
     def _routed(
         self,

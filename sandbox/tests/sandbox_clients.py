@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
+
+from medchat_swell_sandbox import Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from medchat_swell_sandbox import Sandbox
+
 
 ACCEPT_MEDCHAT = "application/vnd.medchat+json;v=1.0"
 
@@ -106,3 +109,11 @@ class Swell:
         assert reply.status == 200, reply.body
         counts: dict[str, Any] = reply.json
         return counts
+
+
+Client = TypeVar("Client", MedChat, Swell)
+
+
+def with_quirks(client: Client, **quirks: Any) -> Client:
+    client.sandbox.quirks = Quirks(**quirks)
+    return client

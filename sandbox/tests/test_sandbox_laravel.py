@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from medchat_swell_sandbox import Dataset, Fault, Quirks, Sandbox
 from medchat_swell_sandbox.clock import utc_now
-from sandbox_clients import send
+from sandbox_clients import send, with_quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +25,6 @@ def sandbox() -> Iterator[Sandbox]:
     dataset.add_campaign(40, created=NOON, text="¿Sí/no? 😊")
     with Sandbox(dataset) as running:
         yield running
-
-
-def with_quirks(swell: Swell, **quirks: Any) -> Swell:
-    swell.sandbox.quirks = Quirks(**quirks)
-    return swell
 
 
 def errors(swell: Swell, **given: object) -> dict[str, list[str]]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import pytest
-from medchat_swell_sandbox import Dataset, Quirks, Sandbox
+from medchat_swell_sandbox import Dataset, Sandbox
 from medchat_swell_sandbox.clock import utc_now
-from sandbox_clients import MedChat, send
+from sandbox_clients import MedChat, send, with_quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +31,6 @@ def sandbox() -> Iterator[Sandbox]:
     dataset.add_execution("chat-03", id="execution", created=NEW_YEAR)
     with Sandbox(dataset) as running:
         yield running
-
-
-def with_quirks(medchat: MedChat, **quirks: Any) -> MedChat:
-    medchat.sandbox.quirks = Quirks(**quirks)
-    return medchat
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from medchat_swell_sandbox import Dataset, Quirks, Sandbox
+from medchat_swell_sandbox import Dataset, Sandbox
 from medchat_swell_sandbox.clock import utc_now
-from sandbox_clients import Swell, send
+from sandbox_clients import Swell, send, with_quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,11 +41,6 @@ def sandbox() -> Iterator[Sandbox]:
         )
     with Sandbox(dataset) as running:
         yield running
-
-
-def with_quirks(swell: Swell, **quirks: Any) -> Swell:
-    swell.sandbox.quirks = Quirks(**quirks)
-    return swell
 
 
 def test_a_row_as_the_vendor_documents_it(swell: Swell) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from medchat_swell_sandbox import Dataset, Quirks, Sandbox
+from medchat_swell_sandbox import Dataset, Sandbox
 from medchat_swell_sandbox.clock import utc_now
+from sandbox_clients import with_quirks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +38,6 @@ def add_singles(dataset: Dataset, minutes: range) -> None:
     for minute in minutes:
         created = NOON + timedelta(minutes=minute)
         dataset.add_swell_message(1, created=created, updated=created)
-
-
-def with_quirks(swell: Swell, **quirks: Any) -> Swell:
-    swell.sandbox.quirks = Quirks(**quirks)
-    return swell
 
 
 def pages(swell: Swell, per_page: int) -> list[list[int]]:
