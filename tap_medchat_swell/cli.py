@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from tap_medchat_swell import redaction
 from tap_medchat_swell.errors import OutputClosedError, ShutdownRequested, TapError
-from tap_medchat_swell.settings import ENV_PREFIX, REPLACED, is_blank
+from tap_medchat_swell.settings import ENV_PREFIX, REFUSED, is_blank
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -122,7 +122,7 @@ def read_environment(properties: Mapping[str, Json]) -> Json:
     Blank variables count as unset. Raises TapError for a value of the wrong type.
     """
     _load_dotenv()
-    properties = {**properties, **{name: {"type": "string"} for name in REPLACED}}
+    properties = {**properties, **{name: {"type": "string"} for name in REFUSED}}
     variables = {name: f"{ENV_PREFIX}{name.upper()}" for name in properties}
     texts = {name: os.environ.get(variable, "") for name, variable in variables.items()}
     redaction.protect_config(texts)  # before any sentence about them
@@ -160,9 +160,12 @@ def unknown_settings(config: Collection[str], known: Collection[str]) -> Iterato
     for variable in os.environ:
         name = variable.removeprefix(ENV_PREFIX)
         if name != variable and not _is_known_variable(name, {*known, *config}):
+            if name.lower() in REFUSED:
+                yield f"{variable} (ignored): {name.lower()} {REFUSED[name.lower()]}."
+                continue
             near = _similar(name.lower(), known)
             yield _unknown(variable, f"{ENV_PREFIX}{near.upper()}" if near else "")
-    for name in set(config) - set(known) - set(REPLACED):
+    for name in set(config) - set(known) - set(REFUSED):
         yield _unknown(name, _similar(name.lower(), known))
 
 
@@ -183,7 +186,7 @@ def _is_known_variable(name: str, known: Iterable[str]) -> bool:
 
 def _similar(name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    return REPLACED.get(name) or (near[0] if near else "")
+    return near[0] if near else ""
 
 
 def _unknown(name: str, meant: str) -> str:

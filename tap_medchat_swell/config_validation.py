@@ -8,7 +8,7 @@ import typing as t
 from datetime import date, timedelta
 from urllib.parse import urlsplit
 
-from tap_medchat_swell.settings import CREDENTIALS, REPLACED, SETTINGS, as_ids, is_blank
+from tap_medchat_swell.settings import CREDENTIALS, REFUSED, SETTINGS, as_ids, is_blank, is_off
 from tap_medchat_swell.timestamps import named_zone, now, parse_timestamp
 
 if t.TYPE_CHECKING:
@@ -40,9 +40,9 @@ def _value_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
         problem = _problem(setting, value)
         if problem:
             yield f"{setting.name} {problem}."
-    for old, new in REPLACED.items():
-        if not is_blank(config.get(old)):
-            yield f"{old} is no longer supported: use {new} instead."
+    for name, reason in REFUSED.items():
+        if not is_off(config.get(name)):
+            yield f"{name} {reason}."
 
 
 def _problem(setting: Setting, value: t.Any) -> str | None:

@@ -167,8 +167,16 @@ SETTINGS: tuple[Setting, ...] = tuple(
     dataclasses.replace(field.metadata["setting"], name=field.name)
     for field in dataclasses.fields(Options)
 )
-# Former settings, and what to use in their place.
-REPLACED = {"medchat_lookback_days": "medchat_rescan_days"}
+# Former settings, and those that the SDK would obey: why they are refused, and what to do instead.
+REFUSED = {
+    "batch_config": "is not supported: batches would bypass stream maps and deselection",
+    "emit_activate_version_messages": (
+        "is not supported: records that have not changed are not written again, so the target "
+        "would delete them. To find rows that the vendors have deleted, run with --full-refresh: "
+        "they keep an older _sdc_extracted_at"
+    ),
+    "medchat_lookback_days": "is no longer supported: use medchat_rescan_days instead",
+}
 
 ENV_PREFIX = "TAP_MEDCHAT_SWELL_"
 
@@ -199,6 +207,11 @@ def _typed(setting: Setting, value: t.Any) -> t.Any:
 def is_blank(value: t.Any) -> bool:
     """Whether a setting is unset; `NAME=` in an environment file does not set it."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def is_off(value: t.Any) -> bool:
+    """Whether a setting is unset, or asks for nothing."""
+    return is_blank(value) or str(value).strip().lower() in {"false", "{}"}
 
 
 def as_ids(value: t.Any) -> tuple[str, ...]:

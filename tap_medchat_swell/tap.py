@@ -180,10 +180,6 @@ class TapMedchatSwell(Tap):
                     found[name] = f"{place} is not valid ({error.validator})."
             except AttributeError:  # the SDK's schema of __else__ is itself invalid
                 found[name] = f"{name} is not valid."
-        if config.get("batch_config"):
-            found["batch_config"] = (
-                "batch_config is not supported: batches would bypass stream maps and deselection."
-            )
         return found
 
     def _for_the_sdk(self, config: Json, invalid: Collection[str]) -> Json:
@@ -191,7 +187,8 @@ class TapMedchatSwell(Tap):
 
         Its `invalid` settings are left out: discovery works with any configuration.
         """
-        usable = {name: value for name, value in config.items() if name not in invalid}
+        left_out = {*invalid, *settings.REFUSED}
+        usable = {name: value for name, value in config.items() if name not in left_out}
         if "hash_salt" in usable:
             map_config = usable.get("stream_map_config") or {}
             usable["stream_map_config"] = {"hash_salt": usable["hash_salt"], **map_config}
