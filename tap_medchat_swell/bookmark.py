@@ -38,7 +38,11 @@ def fingerprint(**settings: object) -> str:
 
 
 def scope_of(account: str, url: str, **filters: object) -> Scope:
-    """The scope of a stream: the account, the API's address and the filters."""
+    """The scope of a stream: the account, the API's address and the filters.
+
+    An unset filter ("") is left out, as in bookmarks from before there was such a filter.
+    """
+    filters = {name: value for name, value in filters.items() if value != ""}
     version_1 = fingerprint(**filters) if account == "default" else None
     return Scope(fingerprint(account=account, url=url.rstrip("/"), **filters), version_1)
 

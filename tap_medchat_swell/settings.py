@@ -110,6 +110,10 @@ class Options:
     swell_contact_ids: tuple[str, ...] = _setting("ids", None,
         "Read only messages of these contacts: contact IDs, separated by commas. Message counts "
         "cannot be filtered by contact.", example="2,9")
+    swell_status: str = _setting("choice", None,
+        "Read only messages with this status. A message that changes to another status is not "
+        "read again: its row stays as it was. Message counts cannot be filtered by status.",
+        choices=("Open", "Close"))
     swell_page_size: int = _integer(100, 1, 100,
         "Messages per request (per_page). Swell allows at most 100.")
     swell_window_days: int = _integer(6, 1, 6,

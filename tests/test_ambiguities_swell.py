@@ -340,6 +340,33 @@ def test_w20_status_word(swell: Readings) -> None:
     assert not any("status" in request.query for request in swell.requests)
 
 
+@pytest.mark.parametrize("status", ["Open", "Close"])
+def test_w20_only_messages_with_a_status(swell: Readings, status: str) -> None:
+    """One that changes to another status is not read again; one that comes to this one is."""
+    first = swell.run({"swell_status": status}, swell_closed_word="Closed")
+    dataset = swell.sandbox.dataset
+    wanted = [key for key, row in dataset.swell_messages.items() if row.status == status]
+    others = [key for key, row in dataset.swell_messages.items() if row.status != status]
+    asked = {(row.path, row.query.get("status")) for row in swell.requests}
+    dataset.change_swell_message(wanted[-1], status="Close" if status == "Open" else "Open")
+    dataset.change_swell_message(others[0], status=status)
+
+    again = swell.run_again(first.state, {"swell_status": status}, swell_closed_word="Closed")
+
+    assert _ids(first) == set(wanted) != set(dataset.swell_messages)
+    assert asked == {("/api/v1/messages", status), ("/api/v1/messages/count", None)}
+    assert wanted[-1] not in _ids(again)
+    assert others[0] in _ids(again)
+
+
+def test_w20_another_status_reads_all(swell: Readings) -> None:
+    first = swell.run({"swell_status": "Open"})
+
+    run = swell.run_again(first.state)
+
+    assert _ids(run) == set(swell.sandbox.dataset.swell_messages)
+
+
 @pytest.mark.parametrize("form", ["seconds", "date", "reset"])
 def test_w21_429(swell: Readings, form: t.Any) -> None:
     fault = Fault("rate_limited", after=2, retry_after=2, retry_after_form=form)

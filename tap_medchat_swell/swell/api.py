@@ -52,6 +52,7 @@ class SwellApi:
             "location_id": ",".join(self._options.swell_location_ids),
             "team_id": ",".join(self._options.swell_team_ids),
             "contact_id": ",".join(self._options.swell_contact_ids),
+            "status": self._options.swell_status,
             "per_page": str(per_page),
             "page": str(page),
         }

@@ -44,7 +44,7 @@ SWELL = Vendor(
         "updated_after": "",
         "per_page": "swell_page_size",
         "page": "swell_page_size",
-        "status": "",
+        "status": "swell_status",
     },
 )
 

@@ -197,6 +197,7 @@ class MessageScan(SwellScan):
             locations=sorted(options.swell_location_ids),
             teams=sorted(options.swell_team_ids),
             contacts=sorted(options.swell_contact_ids),
+            status=options.swell_status,
         )
         self._messages = stream
         self._before = self._bookmark
@@ -379,8 +380,8 @@ class MessageScan(SwellScan):
             self.write_state()
         if self._before.finished is None and self._before.at is None and not self._has_read_any:
             self.logger.warning(
-                "No messages at all: check start_date, swell_location_ids, swell_team_ids and "
-                "swell_contact_ids if there should be some."
+                "No messages at all: check start_date, swell_location_ids, swell_team_ids, "
+                "swell_contact_ids and swell_status if there should be some."
             )
 
 
