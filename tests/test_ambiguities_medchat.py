@@ -81,6 +81,10 @@ def test_m3_pages_are_cut_silently(medchat: Readings, cap: int) -> None:
     medchat.holds_all(medchat_page_cap=cap)
 
 
+def test_m3_a_page_in_the_middle_is_short(medchat: Readings) -> None:
+    medchat.holds_all(medchat_short_pages=2)
+
+
 @pytest.mark.parametrize("link", ["absent", "present", "always", "other_origin"])
 def test_m4_next_link(medchat: Readings, link: str) -> None:
     medchat.holds_all(medchat_envelope="value", medchat_next_link=link)

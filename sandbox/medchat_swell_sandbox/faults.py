@@ -51,7 +51,7 @@ FaultKind = Literal[
 @dataclass(frozen=True, kw_only=True)
 class _FaultOptions:
     where: str = "any"
-    """``any``, ``medchat``, ``swell``, or a substring of the path."""
+    """``any``, ``medchat``, ``swell``, or a substring of the path and query, as sent."""
     times: int | None = 1
     """How many requests it affects; None for no limit."""
     seconds: float | None = None
@@ -102,13 +102,13 @@ class Fault(_FaultOptions):
         """Raise ``ValueError`` for an invalid value."""
         check_fields(self)
 
-    def matches(self, vendor: str, path: str, page: int = 1) -> bool:
-        """Return whether a request matches ``where`` and ``from_page``."""
-        return page >= self.from_page and self._is_at(vendor, path)
+    def matches(self, vendor: str, url: str, page: int = 1) -> bool:
+        """Return whether a request, by path and query, matches ``where`` and ``from_page``."""
+        return page >= self.from_page and self._is_at(vendor, url)
 
-    def _is_at(self, vendor: str, path: str) -> bool:
+    def _is_at(self, vendor: str, url: str) -> bool:
         return self.where in ("any", vendor) or (
-            self.where not in ("medchat", "swell") and self.where in path
+            self.where not in ("medchat", "swell") and self.where in url
         )
 
 
@@ -169,11 +169,11 @@ class FaultQueue:
         with self._lock:
             return [queued.fault for queued in self._queue if not queued.expired]
 
-    def draw(self, vendor: str, path: str, page: int = 1) -> Fault | None:
+    def draw(self, vendor: str, url: str, page: int = 1) -> Fault | None:
         """Return the fault for this request, if any."""
         with self._lock:
             hit = None
             for queued in self._queue:
-                if hit is None and queued.fault.matches(vendor, path, page):
+                if hit is None and queued.fault.matches(vendor, url, page):
                     hit = queued.fault if queued.applies(self._rng) else None
             return hit

@@ -7,6 +7,7 @@ import re
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from medchat_swell_sandbox.clock import utc_now
 from medchat_swell_sandbox.credentials import CHATS_SCOPE, EXECUTIONS_SCOPE
@@ -260,7 +261,12 @@ def _nothing_found(quirks: Quirks) -> Response:
 
 def _page_length(query: Query, quirks: Quirks, held: int) -> int:
     limits = (query.top, quirks.medchat_page_cap, held)
-    return min(limit for limit in limits if limit is not None)
+    full = min(limit for limit in limits if limit is not None)
+    shortest = quirks.medchat_short_pages
+    if shortest is None or shortest >= full:
+        return full
+    place = crc32(f"{query.filter_text} {query.skip}".encode())
+    return shortest + place % (full - shortest + 1)
 
 
 def _sort_key(item: Ordering) -> Any:
@@ -293,7 +299,8 @@ def _next_link(
         return None
     sent = request.query.replace("%24", "$").split("&")
     kept = [part for part in sent if part and not part.startswith("$skip=")]
-    if query.top is not None and quirks.medchat_page_cap is not None:
+    caps = (quirks.medchat_page_cap, quirks.medchat_short_pages)
+    if query.top is not None and caps != (None, None):
         kept = [part for part in kept if not part.startswith("$top=")]
     options = "&".join([*kept, f"$skip={skip}"])
     if wanted == "relative":

@@ -35,6 +35,11 @@ class Quirks:
     """M3: a larger ``$top`` returns a 400 that states the limit."""
     medchat_page_cap: int | None = None
     """M3: silent maximum page size, with or without ``$top``."""
+    medchat_short_pages: int | None = None
+    """M3: a page has anything from this many rows up to a full page, whatever follows it.
+
+    The same query always gets the same page.
+    """
     medchat_next_link: Literal["absent", "present", "always", "relative", "other_origin"] = "absent"
     """M4: ``always`` also shows one on the last page. A bare array never has one.
 

@@ -192,7 +192,8 @@ class Sandbox:
         delay = self.latency_ms + self._rng.random() * self.jitter_ms
         if delay:
             await wire.pause(delay / 1000)
-        fault = self.faults.draw(record.vendor, record.path, _page(record.query))
+        url = f"{request.path}?{request.query}"
+        fault = self.faults.draw(record.vendor, url, _page(record.query))
         if fault is None:
             record.status = response.status
             return response

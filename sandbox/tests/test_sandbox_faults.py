@@ -286,7 +286,8 @@ def test_gzip_bomb(swell: Swell) -> None:
 def affected(fault: Fault, count: int = 12, seed: int = 0) -> list[int]:
     queue = FaultQueue(seed)
     queue.add(fault)
-    return [n for n in range(1, count + 1) if queue.draw("swell", "/api/v1/messages")]
+    url = "/api/v1/messages?updated_after=2026-01-01"
+    return [n for n in range(1, count + 1) if queue.draw("swell", url)]
 
 
 @pytest.mark.parametrize(
@@ -301,6 +302,8 @@ def affected(fault: Fault, count: int = 12, seed: int = 0) -> list[int]:
         ({"times": 2, "where": "swell"}, [1, 2]),
         ({"where": "/messages"}, [1]),
         ({"where": "/count"}, []),
+        ({"where": "?updated_after="}, [1]),
+        ({"where": "from_date="}, []),
         ({"from_page": 2}, []),
         ({"times": 2, "seconds": 0}, [1]),
     ],

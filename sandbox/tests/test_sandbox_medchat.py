@@ -162,6 +162,19 @@ def test_m3_page_cap_is_silent(medchat: MedChat) -> None:
     assert len(medchat.rows()) == 3
 
 
+def test_m3_pages_in_the_middle_may_be_short(medchat: MedChat) -> None:
+    with_quirks(medchat, medchat_short_pages=2)
+    found: list[str] = []
+    sizes = []
+    while page := medchat.rows(top=5, skip=len(found)):
+        assert page == medchat.rows(top=5, skip=len(found))
+        sizes.append(len(page))
+        found += ids(page)
+    assert sorted(found) == ALL
+    assert min(sizes[:-1]) >= 2
+    assert len({*sizes[:-1]}) > 1
+
+
 def test_m4_next_links_lead_through_all(medchat: MedChat) -> None:
     with_quirks(medchat, medchat_envelope="value", medchat_next_link="present")
     found: list[str] = []

@@ -178,7 +178,7 @@ FOUND: dict[str, ScenarioSpec] = {
         settings=(*SMALL, ("medchat_rescan_days", 30)),
         runs=(RunPlan(streams=("sms_chats",)), RunPlan(streams=("sms_chats", "sms_messages"))),
     ),
-    "a_short_page_is_not_the_end": MEDCHAT_ONCE(chats=60, quirks=(("medchat_page_cap", 3),)),
+    "a_short_page_is_not_the_end": MEDCHAT_ONCE(quirks=(("medchat_short_pages", 2),)),
     "to_date_is_exclusive": SWELL_ONCE(
         swell_messages=60, days=12, quirks=(("swell_to_date", "exclusive"),)
     ),
@@ -264,7 +264,7 @@ FOUND: dict[str, ScenarioSpec] = {
             RunPlan(),
             RunPlan(
                 before=("change_swell_message",) * 12,
-                faults=(Fault("status", status=404, where="swell", after=7, times=None),),
+                faults=(Fault("status", status=404, where="updated_after", times=None),),
             ),
             RunPlan(),
         ),
