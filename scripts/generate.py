@@ -30,6 +30,7 @@ MELTANO_KINDS = {
     "choice": "options",
     "url": "string",
     "timezone": "string",
+    "filter": "string",
 }
 README_KINDS = {
     "string": "text",
@@ -38,6 +39,7 @@ README_KINDS = {
     "ids": "IDs",
     "url": "URL",
     "timezone": "time zone",
+    "filter": "OData filter",
 }
 ACRONYMS = {"Api": "API", "Id": "ID", "Ids": "IDs", "Mb": "MB", "Url": "URL"}
 VENDORS = {"Medchat": "MedChat"}

@@ -8,6 +8,7 @@ import typing as t
 from datetime import date, timedelta
 from urllib.parse import urlsplit
 
+from tap_medchat_swell.odata_filter import filter_problem
 from tap_medchat_swell.settings import CREDENTIALS, REFUSED, SETTINGS, as_ids, is_blank, is_off
 from tap_medchat_swell.timestamps import named_zone, now, parse_timestamp
 
@@ -50,7 +51,11 @@ def _problem(setting: Setting, value: t.Any) -> str | None:
         return _integer_problem(setting, value)
     if setting.kind == "ids":
         return _ids_problem(value)
-    return _text_problem(setting, value.strip()) if isinstance(value, str) else "must be text"
+    if not isinstance(value, str):
+        return "must be text"
+    if setting.kind == "filter":
+        return filter_problem(value.strip())
+    return _text_problem(setting, value.strip())
 
 
 def _text_problem(setting: Setting, value: str) -> str | None:

@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 _SECRET_NAME = re.compile("token|secret|passw|salt|api_?key|credential", re.IGNORECASE)
 MIN_SALT_LENGTH = 8  # shorter values not named like a secret are ordinary words or numbers
 
-Kind = t.Literal["string", "integer", "date", "ids", "choice", "url", "timezone"]
+Kind = t.Literal["string", "integer", "date", "ids", "choice", "url", "timezone", "filter"]
 
 # All other kinds are text.
 JSON_TYPES = {"integer": ["integer", "null"], "ids": ["array", "string", "integer", "null"]}
@@ -92,6 +92,10 @@ class Options:
         "Base URL of MedChat's SMS chat API, without /external/orgs.")
     medchat_accept: str = _setting("string", "application/vnd.medchat+json;v=1.0",
         "Accept header for MedChat; it selects the API version.")
+    medchat_filter: str = _setting("filter", None,
+        "Read only chats that match this OData filter: eq, ne, gt, ge, lt, le, and, or, "
+        "parentheses, startswith, endswith. A chat that stops matching is not read again: its "
+        "rows stay as they were.", example="startswith(Name, 'Jane') or Status ne 'Ended'")
     medchat_rescan_days: int | None = _integer(None, 1, None,
         "Re-read chats without recent activity at least every this many days. Until then, new "
         "messages on those chats are not seen. Unset: every run re-reads all chats.", example="7")

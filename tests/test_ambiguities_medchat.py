@@ -13,6 +13,9 @@ from support.readings import Readings
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from medchat_swell_sandbox.rows import Chat
+    from support.tap_process import Run
+
 
 @pytest.fixture(scope="module")
 def medchat() -> Iterator[Readings]:
@@ -171,6 +174,79 @@ def test_m13_status_is_an_open_word(medchat: Readings) -> None:
     medchat.sandbox.dataset.add_chat(status="Snoozed")
     again = medchat.run_again(first.state)
     assert "Snoozed" in {row["status"] for row in again.records("sms_chats")}
+
+
+def _chat_ids(run: Run) -> set[str]:
+    return {row["id"] for row in run.records("sms_chats")}
+
+
+ODD = "Zo\u00eb O'B & C+1% #"
+FILTERS: list[tuple[str, t.Callable[[Chat], bool]]] = [
+    ("Status eq 'Ended'", lambda chat: chat.status == "Ended"),
+    # Without parentheses, `or` would let chats of all times through (M19).
+    ("Status eq 'Ended' or status eq 'Active'", lambda chat: chat.status in {"Ended", "Active"}),
+    ("startswith(Name, 'Zo\u00eb O''B & C+1%') or Status eq 'none'", lambda chat: chat.name == ODD),
+    ("endswith(userphonenumber, '8')", lambda chat: chat.user_phone.endswith("8")),
+]
+
+
+@pytest.mark.parametrize(("text", "matches"), FILTERS)
+def test_m13_only_chats_that_match_the_filter(
+    medchat: Readings, text: str, matches: t.Callable[[Chat], bool]
+) -> None:
+    medchat.run()
+    dataset = medchat.sandbox.dataset
+    dataset.change_chat(next(iter(dataset.chats)), name=ODD)
+
+    run = medchat.run_again(None, {"medchat_filter": text})
+
+    wanted = {chat.id for chat in dataset.chats.values() if matches(chat)}
+    assert run.code == 0, run.log
+    assert _chat_ids(run) == wanted != set()
+    assert {row["sms_chat_id"] for row in run.records("sms_messages")} <= wanted
+    assert all(request.query["$filter"].endswith(f" and ({text})") for request in medchat.requests)
+
+
+def test_m13_chats_that_leave_the_filter_and_enter_it(medchat: Readings) -> None:
+    settings = {"medchat_filter": "Status eq 'Active'"}
+    first = medchat.run(settings)
+    dataset = medchat.sandbox.dataset
+    for chat in dataset.chats.values():
+        dataset.change_chat(chat.id, status="Ended" if chat.status == "Active" else "Active")
+
+    swapped = medchat.run_again(first.state, settings)
+    for chat in dataset.chats.values():
+        dataset.change_chat(chat.id, status="Ended")
+    emptied = medchat.run_again(swapped.state, settings)
+
+    assert [run.code for run in (first, swapped, emptied)] == [0, 0, 0], emptied.log
+    assert _chat_ids(first) | _chat_ids(swapped) == set(dataset.chats)
+    assert not _chat_ids(first) & _chat_ids(swapped)
+    assert not _chat_ids(emptied)
+
+
+def test_m13_empty_windows_are_no_outage_only_if_others_are_there(medchat: Readings) -> None:
+    settings = {"medchat_filter": "Status ne 'x'", "start_date": _days_ago(20)}
+    first = medchat.run(settings)
+    medchat.sandbox.reload(Dataset())
+
+    run = medchat.run_again(first.state, settings)
+
+    assert run.code == 1
+    assert "where it had sent" in run.errors[-1]
+
+
+def test_m13_another_filter_reads_all(medchat: Readings) -> None:
+    first = medchat.run({"medchat_filter": "Status eq 'Ended'"})
+
+    run = medchat.run_again(first.state)
+
+    assert _chat_ids(run) == set(medchat.sandbox.dataset.chats)
+    assert "written with other settings" in run.log
+
+
+def test_m13_a_filter_that_medchat_refuses(medchat: Readings) -> None:
+    medchat.fails("check its property names", {"medchat_filter": "Sttus eq 'Ended'"})
 
 
 @pytest.mark.parametrize("name", ["id", "messageId", "smsMessageId", None])

@@ -53,6 +53,7 @@ class MedChatApi:
         self.page_rows = 0
         self.one_row_pages = 0
         self._expand = "&$expand=" + ",".join(expands) if expands else ""
+        self._filter = quote(options.medchat_filter, safe="(),:'/")
         self.chats = chats
         self._sends_empty_lists = False
         org = quote(options.medchat_org_id, safe="")
@@ -84,13 +85,24 @@ class MedChatApi:
         url = f"{self.url}?{self._query(time, 1, skip, '')}"
         return Request(url, label, self._page)
 
-    def _query(self, time: TimeRange, top: int, skip: int, expand: str) -> str:
+    def unfiltered(self, time: TimeRange) -> Request | None:
+        """A chat of a range, whether it matches medchat_filter or not; None without a filter."""
+        if not self._filter:
+            return None
+        url = f"{self.url}?{self._query(time, 1, 0, '', is_filtered=False)}"
+        return Request(url, f"any chat of {time}", self._page)
+
+    def _query(
+        self, time: TimeRange, top: int, skip: int, expand: str, *, is_filtered: bool = True
+    ) -> str:
         """A query written as in MedChat's own examples (M12, M13).
 
         `$` and `:` stay as they are and a space is %20: real OData servers refuse a +.
         """
         created = "CreatedDateTime"
         condition = f"{created} ge {literal(time.start)} and {created} lt {literal(time.end)}"
+        if self._filter and is_filtered:
+            condition += f" and ({self._filter})"
         query = f"$filter={condition}{expand}&$orderby={created}&$top={top}&$skip={skip}"
         return query.replace(" ", "%20")
 

@@ -175,7 +175,7 @@ def _read_pages(reading: Reading, time: TimeRange, top: int) -> Step[_Order | No
         try:
             page = yield _fetch(reading, time, top, pager)
             if skip == 0 and not page.rows:
-                _check_empty(reading, time, page)
+                yield from _check_empty(reading, time, page)
             pager.advance(page)  # type: ignore[arg-type]  # a decoded page
         except PageTooLargeError as error:
             if top > api.page_size:
@@ -232,15 +232,19 @@ def _emit(batch: Batch) -> Generator[Emit, t.Any, None]:
         yield Emit(batch, batch.size)
 
 
-def _check_empty(reading: Reading, time: TimeRange, page: ChatPage) -> None:
+def _check_empty(reading: Reading, time: TimeRange, page: ChatPage) -> Step[None]:
     """Raise VendorError if a range seems empty in which chats were seen before.
 
     A single chat may have been deleted, and one at either end may be outside: vendors round what
-    they show. An empty body is no proof: the window stays unread.
+    they show. All may have left the user's filter, if there are others. An empty body is no
+    proof: the window stays unread.
     """
     seen = len(reading.records.ids_in(TimeRange(time.start + 1, time.end - 1)))
     expected = max(seen, reading.known) if time == reading.time else seen
     reading.is_doubtful |= not page.is_list
+    others = reading.api.unfiltered(time) if expected > 1 else None
+    if others and (yield Fetch(others)).rows:
+        return
     if expected > 1:
         raise EmptyWindowError(
             f"MedChat sent no chats of {time}, where it had sent {expected} before. If they were "

@@ -19,7 +19,8 @@ MEDCHAT = Vendor(
         303: "Check medchat_api_url and medchat_access_token.",
         307: "Check medchat_api_url and medchat_access_token.",
         308: "Check medchat_api_url.",
-        400: "If it is about the version, check medchat_accept.",
+        400: "If it is about the version, check medchat_accept; if medchat_filter is set, check "
+        "its property names.",
         401: "Check medchat_access_token: it may be wrong or expired (Admin > Developer "
         "> MedChat Auth).",
         403: "The token needs the scope read.sms_chats; text bot executions may also need "

@@ -127,7 +127,10 @@ class ChatScan(VendorScan):
         self._nested = NestedPages(self.client, self._api.url)
         self._chats_per_window = options.medchat_window_pages * (options.medchat_page_size - 1)
         self._scope = scope_of(
-            options.account_name, options.medchat_api_url, org=options.medchat_org_id
+            options.account_name,
+            options.medchat_api_url,
+            org=options.medchat_org_id,
+            filter=options.medchat_filter,
         )
         self._now = now()
         self._history = self._load()
@@ -253,5 +256,6 @@ class ChatScan(VendorScan):
         self._bookmark()
         if not any(window.chats for window in self._history.windows):
             self.logger.warning(
-                "No chats at all: check medchat_org_id and start_date if there should be some."
+                "No chats at all: check medchat_org_id, start_date and medchat_filter if there "
+                "should be some."
             )
