@@ -36,10 +36,14 @@ class VendorError(TapError):
         """
         return self.status in {400, 422} and "token" not in self.fields
 
+    @property
+    def sentence(self) -> str:
+        """What happened, without the request."""
+        return super().__str__()
+
     @override
     def __str__(self) -> str:
-        sentence = super().__str__()
-        return f"{self.where}: {sentence}" if self.where else sentence
+        return f"{self.where}: {self.sentence}" if self.where else self.sentence
 
 
 class PageTooLargeError(VendorError):

@@ -68,6 +68,7 @@ RULES: dict[int, tuple[Action, str]] = {
     5: (Action.RETRY, ""),
 }
 TEMPORARY_REDIRECTS = {302, 303, 307}
+SCOPE = re.compile(rb"\b(read|create|send)\.[a-z]+(_[a-z]+){0,4}\b")
 PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
 
 
@@ -115,6 +116,7 @@ def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: 
     fields = _rejected_fields(vendor, document)
     sentences = (
         _headline(vendor, status, what, headers),
+        _named_scope(headers, body),
         _error_code(document),
         *(f"{name}: {phrase}." for name, phrase in fields.items()),
         _field_advice(vendor, fields) or advice,
@@ -136,6 +138,12 @@ def _headline(vendor: Vendor, status: int, what: str, headers: Mapping[str, str]
     if what:
         return f"{vendor.name} {what} ({code}{request and ', '}{request})."
     return f"{vendor.name} returned {code}{request and f' ({request})'}."
+
+
+def _named_scope(headers: Mapping[str, str], body: bytes) -> str:
+    """Which scope the vendor asks for, if it is named like one and so nothing else."""
+    found = SCOPE.search(headers.get("www-authenticate", "").encode() + b" " + body)
+    return f"It asks for the scope {found[0].decode()}." if found else ""
 
 
 def _request_id(headers: Mapping[str, str]) -> str:

@@ -36,7 +36,7 @@ class ChatPage:
 
 
 class MedChatApi:
-    """Makes the requests for chats; `expands` are the child collections to send along.
+    """Makes the requests for chats; `expands` are the child collections that pages have.
 
     `page_size` is $top, reduced where MedChat refuses it. `page_rows` is how many rows a full
     page really has: a server may cap pages below $top without a word (M3).
@@ -46,13 +46,12 @@ class MedChatApi:
         self,
         options: Options,
         rate_limiter: RateLimiter,
-        expands: Sequence[str],
         chats: ChatRows,
     ) -> None:
         self.page_size = options.medchat_page_size
         self.page_rows = 0
         self.one_row_pages = 0
-        self._expand = "&$expand=" + ",".join(expands) if expands else ""
+        self.expands: Sequence[str] = ()
         self._filter = quote(options.medchat_filter, safe="(),:'/")
         self.chats = chats
         self._sends_empty_lists = False
@@ -75,14 +74,14 @@ class MedChatApi:
         `must_have_rows`: a chat was seen there before, so an empty page is asked for again.
         """
         label = f"chats of {time}, from row {skip}"
-        url = f"{self.url}?{self._query(time, top, skip, self._expand)}"
+        url = f"{self.url}?{self._query(time, top, skip, ','.join(self.expands))}"
         read = functools.partial(self._read, must_have_rows=must_have_rows)
         return Request(url, label, read)
 
-    def probe(self, time: TimeRange, skip: int) -> Request:
-        """The chat at an offset, to learn when it was created."""
+    def probe(self, time: TimeRange, skip: int, expand: str = "") -> Request:
+        """The chat at an offset, to learn when it was created, or whether MedChat answers."""
         label = f"the creation time of row {skip} of {time}"
-        url = f"{self.url}?{self._query(time, 1, skip, '')}"
+        url = f"{self.url}?{self._query(time, 1, skip, expand)}"
         return Request(url, label, self._page)
 
     def unfiltered(self, time: TimeRange) -> Request | None:
@@ -103,6 +102,7 @@ class MedChatApi:
         condition = f"{created} ge {literal(time.start)} and {created} lt {literal(time.end)}"
         if self._filter and is_filtered:
             condition += f" and ({self._filter})"
+        expand = expand and f"&$expand={expand}"
         query = f"$filter={condition}{expand}&$orderby={created}&$top={top}&$skip={skip}"
         return query.replace(" ", "%20")
 

@@ -24,7 +24,7 @@ MEDCHAT = Vendor(
         401: "Check medchat_access_token: it may be wrong or expired (Admin > Developer "
         "> MedChat Auth).",
         403: "The token needs the scope read.sms_chats; text bot executions may also need "
-        "read.text_bot_executions.",
+        "read.text_bot_executions, and memberships one that MedChat does not document.",
         404: "Check medchat_org_id and medchat_api_url.",
         406: "Check medchat_accept.",
         415: "Check medchat_accept.",

@@ -21,13 +21,14 @@ from tap_medchat_swell.medchat.changes import Batch, WindowRecords
 from tap_medchat_swell.medchat.chats import CHAT_IDS, Chat, ChatRows, ChildRows
 from tap_medchat_swell.medchat.nested_pages import NestedPages
 from tap_medchat_swell.medchat.reader import Reading, plan_windows, read_window
+from tap_medchat_swell.pipeline import Fetch
 from tap_medchat_swell.scan import VendorScan
 from tap_medchat_swell.stream import VendorStream
 from tap_medchat_swell.time_ranges import TimeRange, from_epoch, literal, to_epoch
 from tap_medchat_swell.timestamps import EPOCH, now
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from tap_medchat_swell.http.client import Request
     from tap_medchat_swell.medchat.api import ChatPage
@@ -37,6 +38,7 @@ if t.TYPE_CHECKING:
 
 # A clock that runs ahead at MedChat must not hide the newest chats.
 CLOCK_SKEW = timedelta(minutes=5)
+FORBIDDEN = 403
 
 
 class MedChatStream(VendorStream):
@@ -45,6 +47,7 @@ class MedChatStream(VendorStream):
     vendor = "MedChat"
     primary_keys = ("id",)
     replication_key = "created_date_time"
+    expand = ""
     children: ChildRows | None = None
 
     def records_of(self, chat: Chat) -> list[Row]:
@@ -67,8 +70,6 @@ class SmsChats(MedChatStream):
 
 class ChildStream(MedChatStream):
     """A collection that `$expand` adds, as flat records that carry their chat's id."""
-
-    expand: t.ClassVar[str]
 
     @cached_property
     def children(self) -> ChildRows:  # type: ignore[override]  # a class attribute elsewhere
@@ -117,13 +118,11 @@ class ChatScan(VendorScan):
 
     def __init__(self, run: RunContext, streams: Sequence[MedChatStream]) -> None:
         options = run.options
-        self._streams = streams
-        self._children = [stream.children for stream in streams if stream.children]
+        self._streams = [*streams]
         self._chats = ChatRows()
-        expands = [child.expand for child in self._children]
         limiter = run.rate_limiters[MedChatStream.vendor]
-        self._api = MedChatApi(options, limiter, expands, self._chats)
-        super().__init__(run, streams, self._api.client)
+        self._api = MedChatApi(options, limiter, self._chats)
+        super().__init__(run, self._streams, self._api.client)
         self._nested = NestedPages(self.client, self._api.url)
         self._chats_per_window = options.medchat_window_pages * (options.medchat_page_size - 1)
         self._scope = scope_of(
@@ -133,9 +132,9 @@ class ChatScan(VendorScan):
             filter=options.medchat_filter,
         )
         self._now = now()
-        self._history = self._load()
-        self._started = self._history.scan_started
-        self._is_resumed = bool(self._started)
+        self._history = History()
+        self._started = 0
+        self._is_resumed = False
         self._due: list[Window] = []
         self._chats_read = 0
 
@@ -160,6 +159,11 @@ class ChatScan(VendorScan):
 
     @override
     def plan(self) -> Plan:
+        yield from self._leave_out_denied()
+        self._api.expands = [child.expand for child in self._children]
+        self._history = self._load()
+        self._started = self._history.scan_started
+        self._is_resumed = bool(self._started)
         whole = self._whole()
         self._history = fit(self._history, whole, self._chats_per_window, len(self._streams))
         # Later than any reading before, whatever the clock says.
@@ -171,6 +175,24 @@ class ChatScan(VendorScan):
         if self._due and any(digest is not None for digest in self._due[0].digests):
             self._bookmark()
         yield from plan_windows(self._due, self._api, self._chats_per_window, self._read)
+
+    def _leave_out_denied(self) -> Generator[Fetch, ChatPage, None]:
+        """Leave out the optional streams whose $expand alone MedChat denies (M16)."""
+        whole = self._whole()
+        for stream in [stream for stream in self._streams if not stream.selected_by_default]:
+            try:
+                yield Fetch(self._api.probe(whole, 0, stream.expand))
+            except VendorError as error:  # noqa: PERF203 - a few streams
+                if error.status != FORBIDDEN or len(self._streams) == 1:
+                    raise
+                yield Fetch(self._api.probe(whole, 0))  # raises what concerns all streams
+                self._streams.remove(stream)
+                failure = VendorError(
+                    f"Only {stream.name} is not read: MedChat denies $expand={stream.expand}, and "
+                    f"answers without it. {error.sentence}"
+                )
+                self._run.note_failure([stream], failure)
+                self.logger.error("%s", failure)  # noqa: TRY400 - no traceback
 
     def _whole(self) -> TimeRange:
         """From start_date to end_date, or to what a clock that ran ahead has read up to."""
@@ -233,6 +255,10 @@ class ChatScan(VendorScan):
         for number, stream in enumerate(self._streams):
             stream.move_bookmark(value, self._scope, history.details(number))
         self.write_state()
+
+    @property
+    def _children(self) -> list[ChildRows]:
+        return [stream.children for stream in self._streams if stream.children]
 
     @property
     def _is_partial(self) -> bool:

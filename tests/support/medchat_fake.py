@@ -148,7 +148,7 @@ class FakeScan:
         self.started = started
         self.chats = ChatRows()
         options = Options.from_config({**CONFIG, "medchat_page_size": page_size})
-        self.api = MedChatApi(options, RateLimiter(8), (), self.chats)
+        self.api = MedChatApi(options, RateLimiter(8), self.chats)
         self.written: dict[str, bytes] = {}
         self.times_written = 0
         self.pieces: list[Window] = []
