@@ -6,12 +6,15 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON := .venv/bin/python
 SETUP := sh scripts/setup.sh
 TYPED := tap_medchat_swell sandbox/medchat_swell_sandbox scripts
+TEST_TOOLS := meltano singer-tools postgres moto map-transform \
+	target-duckdb target-postgres target-csv target-s3-jsonl
+MORE_TARGETS := target-jsonl target-singer-jsonl target-postgres-pipelinewise target-s3-csv target-s3
 # Tests run in parallel; many only wait.
 WORKERS ?= 4
 N ?= 5000
 DB ?= output/demo.duckdb
 
-.PHONY: help demo test lint chaos mutants bench meltano sql locks check-locks generate format audit \
+.PHONY: help demo test targets lint chaos mutants bench meltano sql locks check-locks generate format audit \
 	setup test-tools clean
 
 help: ## List the targets.
@@ -26,6 +29,10 @@ test: test-tools ## Run all tests, with branch coverage.
 	@$(PYTHON) -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
+
+targets: test-tools ## Load into all targets that can be tried here, before a release (minutes).
+	@$(SETUP) $(MORE_TARGETS)
+	@TARGETS=all $(PYTHON) -m pytest tests/e2e/test_targets.py -q -n $(WORKERS) $(ARGS)
 
 lint: setup ## Run the linters; check imports, docs, locks and generated files.
 	$(PYTHON) -m ruff check .
@@ -73,7 +80,7 @@ setup: # The development environment in .venv.
 	@$(SETUP) dev
 
 test-tools: # The tools that the tests run the tap with.
-	@$(SETUP) dev meltano singer-tools postgres
+	@$(SETUP) dev $(TEST_TOOLS)
 
 clean: ## Remove environments, caches and build output, but not the databases in output/.
 	rm -rf .venv .venvs .meltano .coverage .coverage.* htmlcov .pytest_cache .mypy_cache \

@@ -8,18 +8,16 @@ import re
 import typing as t
 from base64 import b64encode
 
-import yaml
 from medchat_swell_sandbox import Dataset, Quirks, Sandbox
 from tap_runs import STREAMS, discover, select, sync
 
-from .tools import ROOT, MeltanoProject
+from .loads import SALT
+from .tools import DEIDENTIFIED, MeltanoProject, stream_maps
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SALT = "a-salt-of-the-test"
-NAME = "tap-medchat-swell-deidentified"
 # Shorter texts ("C", "STOP", "null") turn up by chance; they are looked for as whole values.
 SHORTEST = 6
 KEPT = {
@@ -40,12 +38,6 @@ ADDED = {
     "contact_location_ids",
     "swell_message_counts": "",
 }
-
-
-def stream_maps() -> dict[str, t.Any]:
-    document = yaml.safe_load((ROOT / "meltano.yml").read_text("utf-8"))
-    [variant] = [p for p in document["plugins"]["extractors"] if p["name"] == NAME]
-    return t.cast("dict[str, t.Any]", variant["config"]["stream_maps"])
 
 
 def personal_values(sandbox: Sandbox) -> set[str]:
@@ -94,8 +86,8 @@ def test_meltano_writes_nothing_personal(project: MeltanoProject, tmp_path: Path
     output.mkdir()
     project.variables["TARGET_JSONL_DESTINATION_PATH"] = str(output)
     with Sandbox(dataset) as sandbox:
-        project.point_at(sandbox, NAME, hash_salt=SALT)
-        log = project.meltano("run", NAME, "target-jsonl")
+        project.point_at(sandbox, DEIDENTIFIED, hash_salt=SALT)
+        log = project.meltano("run", DEIDENTIFIED, "target-jsonl")
         truth = sandbox.truth()
         values = personal_values(sandbox)
 

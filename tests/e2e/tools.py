@@ -1,10 +1,11 @@
-"""What the tests of this folder run the tap with: Meltano, PostgreSQL, singer-check-tap."""
+"""What the tests of this folder run the tap with: Meltano, PostgreSQL, S3, singer-check-tap."""
 
 from __future__ import annotations
 
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -15,7 +16,8 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
+import requests
+import yaml
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
@@ -24,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".venvs"
 SCHEMA = "tap_medchat_swell"
 Row = dict[str, t.Any]
-Tables = dict[str, list[Row]]
+DEIDENTIFIED = "tap-medchat-swell-deidentified"
 
 
 def programs(name: str) -> Path:
@@ -178,9 +180,9 @@ class PostgreSQL:
             sql,
         )
 
-    def rows(self, table: str) -> list[Row]:
+    def rows(self, table: str, schema: str = SCHEMA) -> list[Row]:
         """A table's rows."""
-        answer = self.query(f'SELECT row_to_json(t) FROM {SCHEMA}."{table}" t')
+        answer = self.query(f'SELECT row_to_json(t) FROM "{schema}"."{table}" t')
         # Texts may hold what str.splitlines would take for the end of a line.
         return [json.loads(line) for line in answer.split("\n") if line]
 
@@ -190,18 +192,59 @@ class PostgreSQL:
         self._server.wait(20)
 
 
-def duckdb_rows(file: Path, table: str) -> list[Row]:
-    """A table's rows; JSON columns are read."""
-    with duckdb.connect(str(file), read_only=True) as connection:
-        cursor = connection.execute(f'SELECT * FROM "{SCHEMA}"."{table}"')
-        columns = [(column[0], str(column[1])) for column in cursor.description or ()]
-        return [
-            {
-                name: json.loads(value) if kind == "JSON" and value is not None else value
-                for (name, kind), value in zip(columns, row, strict=True)
-            }
-            for row in cursor.fetchall()
-        ]
+class S3:
+    """An object store of our own on a free port: moto."""
+
+    def __init__(self, folder: Path) -> None:
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = (
+            "AWS4-HMAC-SHA256 Credential=any/any/us-east-1/s3/any"
+        )
+        log = folder / "moto.log"
+        with log.open("wb") as output:
+            self._server = subprocess.Popen(
+                [programs("moto") / "moto_server", "-H", "127.0.0.1", "-p", "0"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=plain_environment(),
+            )
+        for _ in range(400):
+            if found := re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text()):
+                self.url = found[1]
+                return
+            time.sleep(0.05)
+        self.stop()
+        raise AssertionError(log.read_text())
+
+    def bucket(self, name: str) -> str:
+        """A bucket that exists; its name."""
+        self._session.put(f"{self.url}/{name}").raise_for_status()
+        return name
+
+    def objects(self, bucket: str, stream: str) -> list[bytes]:
+        """The objects that have a stream's name behind a slash, in the order of their keys."""
+        listing = self._get(f"{bucket}?list-type=2").decode()
+        keys = sorted(re.findall("<Key>(.*?)</Key>", listing))
+        wanted = [key for key in keys if re.search(rf"/{stream}[-./]", key)]
+        return [self._get(f"{bucket}/{key}") for key in wanted]
+
+    def _get(self, path: str) -> bytes:
+        response = self._session.get(f"{self.url}/{path}")
+        response.raise_for_status()
+        return response.content
+
+    def stop(self) -> None:
+        """End the server."""
+        self._server.terminate()
+        self._server.wait(20)
+
+
+def stream_maps() -> Row:
+    """The stream maps of the de-identified variant in meltano.yml."""
+    document = yaml.safe_load((ROOT / "meltano.yml").read_text("utf-8"))
+    [variant] = [p for p in document["plugins"]["extractors"] if p["name"] == DEIDENTIFIED]
+    return t.cast("Row", variant["config"]["stream_maps"])
 
 
 def check_tap(messages: bytes) -> str:
