@@ -12,6 +12,8 @@ from medchat_swell_sandbox import Dataset, Fault, Sandbox
 from support.tap_process import Json, Run
 from tap_runs import DEFAULT_STREAMS, STREAMS, assert_whole, discover, only, select, sync
 
+from tap_medchat_swell.swell import marks
+
 Config = dict[str, t.Any]
 UTC = timezone.utc
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -62,6 +64,27 @@ def test_swell_reads_the_last_days_again(sandbox: Sandbox, config: Config, state
     value = state["bookmarks"]["swell_messages"]["replication_key_value"]
     last = datetime.fromisoformat(value[:10])
     assert min(first_days(sandbox)) == str((last - timedelta(days=5)).date())
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_late_changes_of_one_run_are_written_once(
+    sandbox: Sandbox, config: Config, monkeypatch: pytest.MonkeyPatch, *, many: bool
+) -> None:
+    """Its windows have written them, unless more have been written than it remembers."""
+    if many:
+        monkeypatch.setattr(marks, "MAX_SLOTS", 16)
+        monkeypatch.setattr(marks.Marks.__init__, "__defaults__", (16,))
+    oldest = min(sandbox.dataset.swell_messages)
+    sandbox.dataset.change_swell_message(oldest, text="changed today")
+
+    run = sync(config)
+
+    asked = [request for request in sandbox.requests if "updated_after" in request.query]
+    written = [record["id"] for record in run.records("swell_messages")]
+    assert asked
+    assert set(written) == set(sandbox.dataset.swell_messages)
+    assert (written.count(oldest) > 1) is many
+    assert len(written) == len(set(written)) or many
 
 
 def test_a_run_resumed_late_still_makes_progress(sandbox: Sandbox, config: Config) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import typing as t
 from dataclasses import replace
@@ -18,6 +17,7 @@ from tap_medchat_swell.record_mapper import KeyFinder, Row
 from tap_medchat_swell.scan import VendorScan
 from tap_medchat_swell.stream import VendorStream, encoded
 from tap_medchat_swell.swell.bookmark import OPEN_DAYS, DayBookmark, Unsettled
+from tap_medchat_swell.swell.marks import Marks
 from tap_medchat_swell.swell.reader import (
     ChangesRead,
     CountsRead,
@@ -52,7 +52,6 @@ FOREMOST_ZONE = timedelta(hours=14)  # where tomorrow begins first
 CHANGES_REACH = timedelta(days=3)  # how far back updated_after may go (W12)
 CHANGES_STEP = timedelta(hours=6)
 CHANGES_FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d")
-MAX_RECENT = 100_000  # messages whose content is remembered, to write none twice
 MAX_UNSETTLED_RUNS = 5
 WEEK = 7
 ALL = "all"
@@ -204,7 +203,7 @@ class MessageScan(SwellScan):
         self._again = {item.days: item for item in self._bookmark.unsettled}
         self._extra: set[DayRange] = set()  # of those, the ones that no other window is
         self._unproven: tuple[DayRange, frozenset[str]] | None = None
-        self._recent: dict[int, int] = {}  # id and hash of what was written lately
+        self._written = Marks()  # ids and contents of messages
         self._last_two: list[set[int]] = [set(), set()]  # the ids of the last two windows
         self._has_read_any = False
 
@@ -257,13 +256,13 @@ class MessageScan(SwellScan):
         return self._stream.has_enough
 
     def _write(self, messages: Messages) -> None:
-        """Write messages, but none that was written lately with the same content."""
-        marks = {key: hash(encoded(item)) for key, item in messages.items.items()}
-        new = [item for key, item in messages.items.items() if self._recent.get(key) != marks[key]]
+        """Write messages, but none that this run has written with the same content."""
+        new = [
+            item
+            for key, item in messages.items.items()
+            if self._written.add(hash((key, encoded(item))))
+        ]
         self._stream.write(new, messages.received)
-        self._recent |= marks
-        if len(self._recent) > MAX_RECENT:
-            self._recent = dict(itertools.islice(self._recent.items(), MAX_RECENT // 2, None))
 
     def _end_window(self, read: WindowRead) -> None:
         """Check a window, and bookmark it."""
