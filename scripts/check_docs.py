@@ -4,6 +4,7 @@
   docs/api-assumptions.md, and every section has a test that exists.
 - Every log line and error in README.md's troubleshooting table occurs in the code.
 - Every relative link leads to a file.
+- Every column of every schema, nested ones too, has a class (`x-phi`) that privacy profiles know.
 
 Lists what is wrong, and exits with 1 if anything is.
 """
@@ -11,10 +12,13 @@ Lists what is wrong, and exits with 1 if anything is.
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 import typing as t
 from pathlib import Path
+
+from tap_medchat_swell.privacy.profiles import CLASSES, fields_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +120,14 @@ def link_problems(name: str) -> Iterator[str]:
             yield f"{name}: {link} does not exist"
 
 
+def class_problems(name: str, properties: dict[str, t.Any]) -> Iterator[str]:
+    """Columns of a schema without a known class."""
+    for column, definition in properties.items():
+        if definition.get("x-phi") not in CLASSES:
+            yield f"{name}: {column} has no x-phi of {', '.join(CLASSES)}"
+        yield from class_problems(f"{name}: {column}", fields_of(definition))
+
+
 def problems() -> Iterator[str]:
     """Everything that is wrong."""
     texts = {path: path.read_text(encoding="utf-8") for path in sources(*SOURCES)}
@@ -126,6 +138,8 @@ def problems() -> Iterator[str]:
     yield from log_line_problems(read("README.md"), said)
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "sandbox" / "README.md"]:
         yield from link_problems(str(path.relative_to(ROOT)))
+    for path in (ROOT / "tap_medchat_swell" / "schemas").glob("*.json"):
+        yield from class_problems(path.name, json.loads(path.read_text("utf-8"))["properties"])
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Generates documentation and plugin definitions from `tap_medchat_swell/settings.py`.
+"""Generates documentation and plugin definitions from the tap's settings and schemas.
 
 `python scripts/generate.py` rewrites the settings in README.md, meltano.yml and .env.example,
-and the Meltano Hub entry. With `--check` it writes nothing, lists the files that are out of
-date and exits with 1 if there are any.
+the Meltano Hub entry, and the tables of docs/privacy.md. With `--check` it writes nothing, lists
+the files that are out of date and exits with 1 if there are any.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from pathlib import Path
 
 import yaml
 
-from tap_medchat_swell.settings import CREDENTIALS, SETTINGS, Setting
+from tap_medchat_swell.privacy.profiles import PROFILES, compile_profile, fields_of
+from tap_medchat_swell.settings import CREDENTIALS, SETTINGS, Options, Setting
+from tap_medchat_swell.stream import load_schema
+from tap_medchat_swell.tap import KEYS
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN = "generated from tap_medchat_swell/settings.py by scripts/generate.py: begin"
+BEGIN = "scripts/generate.py: begin"
 END = "generated: end"
 MELTANO_KINDS = {
     "string": "string",
@@ -31,6 +34,7 @@ MELTANO_KINDS = {
     "url": "string",
     "timezone": "string",
     "filter": "string",
+    "region": "string",
 }
 README_KINDS = {
     "string": "text",
@@ -40,9 +44,32 @@ README_KINDS = {
     "url": "URL",
     "timezone": "time zone",
     "filter": "OData filter",
+    "region": "country",
 }
 ACRONYMS = {"Api": "API", "Id": "ID", "Ids": "IDs", "Mb": "MB", "Url": "URL"}
 VENDORS = {"Medchat": "MedChat"}
+
+# 45 CFR 164.514(b)(2)(i), (A) to (R), and the classes of columns that hold them.
+IDENTIFIERS = (
+    ("Names", "name"),
+    ("Geographic subdivisions smaller than a state", "geography"),
+    ("All elements of dates but the year", "date"),
+    ("Telephone numbers", "phone"),
+    ("Fax numbers", ""),
+    ("Email addresses", "email"),
+    ("Social security numbers", ""),
+    ("Medical record numbers", ""),
+    ("Health plan beneficiary numbers", ""),
+    ("Account numbers", ""),
+    ("Certificate and license numbers", ""),
+    ("Vehicle identifiers and license plates", ""),
+    ("Device identifiers and serial numbers", ""),
+    ("Web addresses (URLs)", ""),
+    ("IP addresses", ""),
+    ("Biometric identifiers", ""),
+    ("Full-face photographs and the like", ""),
+    ("Any other unique identifying number, characteristic or code", "record_id"),
+)
 
 # What singer-sdk adds to every tap and this tap supports.
 SDK_SETTINGS: list[dict[str, t.Any]] = [
@@ -198,6 +225,76 @@ def hub_entry() -> str:
     return head + as_yaml(entry)
 
 
+Columns = dict[str, str]  # a column's path, and what becomes of it
+
+
+def outcomes(stream: str, profile: str) -> Columns:
+    """What a profile makes of each column of a stream, nested ones too."""
+    settings = {"privacy_profile": profile, "pseudonym_key": "of no account"}
+    own = load_schema(stream)
+    compiled = compile_profile(Options.from_config(settings), stream, own, own, KEYS[stream])
+    return dict(_outcomes(own["properties"], compiled.schema["properties"], f"{stream}."))
+
+
+def _outcomes(
+    own: dict[str, t.Any], written: dict[str, t.Any], path: str
+) -> Iterator[tuple[str, str]]:
+    for name, definition in own.items():
+        if inner := fields_of(definition):
+            yield from _outcomes(inner, fields_of(written.get(name, {})), f"{path}{name}.")
+            continue
+        found = [kind for kind in ("pseudonym", "year") if f"{name}_{kind}" in written]
+        if name in written:
+            is_code = "surrogate" in written[name]["description"]
+            found.insert(0, "surrogate" if is_code else "stays")
+        yield f"{path}{name}", " and ".join(found) or "absent"
+
+
+def classes(properties: dict[str, t.Any], path: str) -> Iterator[tuple[str, str]]:
+    """Each column's path and class; objects and lists of them by their fields."""
+    for name, definition in properties.items():
+        if inner := fields_of(definition):
+            yield from classes(inner, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", definition["x-phi"]
+
+
+def privacy_lines() -> str:
+    """What each profile does: by identifier, and by column."""
+    profiles = [name for name in PROFILES if name != "none"]
+    by_profile: list[Columns] = [{}, {}]
+    by_class: dict[str, list[str]] = {}
+    rows = []
+    for stream in KEYS:
+        for found, profile in zip(by_profile, profiles, strict=True):
+            found.update(outcomes(stream, profile))
+        for column, phi in classes(load_schema(stream)["properties"], f"{stream}."):
+            by_class.setdefault(phi, []).append(column)
+            rows.append((f"`{column}`", phi, *(columns[column] for columns in by_profile)))
+    lines = [*_table("identifier", "columns", *profiles)]
+    for letter, (text, phi) in zip("ABCDEFGHIJKLMNOPQR", IDENTIFIERS, strict=True):
+        held = [*by_class[phi or "free_text"]]
+        if phi == "geography":  # codes of places, too
+            held += [column for column in by_class["record_id"] if "location" in column]
+        cells = [_all_of(columns[column] for column in held) for columns in by_profile]
+        where = ", ".join(f"`{column}`" for column in held) if phi else "free text only"
+        lines.append(_row(f"({letter}) {text}", where, *cells))
+    lines += ["", *_table("column", "class", *profiles), *(_row(*row) for row in rows)]
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def _all_of(found: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(found))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _table(*heads: str) -> tuple[str, str]:
+    return _row(*heads), "|" + "---|" * len(heads)
+
+
 def between_markers(name: str, text: str) -> str:
     """A file's text with the part between its markers replaced."""
     before, begin, rest = (ROOT / name).read_text(encoding="utf-8").partition(BEGIN)
@@ -214,6 +311,7 @@ def generated() -> dict[str, str]:
     return {
         "README.md": between_markers("README.md", readme_lines()),
         "meltano.yml": between_markers("meltano.yml", meltano_lines()),
+        "docs/privacy.md": between_markers("docs/privacy.md", privacy_lines()),
         ".env.example": env_example(),
         "hub/tap-medchat-swell.yml": hub_entry(),
     }

@@ -83,7 +83,7 @@ def load(bookmark: Bookmark, scope: Scope) -> tuple[Bookmark, str | None]:
         return {}, "was not written by this tap"
     expected = scope.version_1 if version == 1 else scope.current
     if bookmark.get("scope") != expected:
-        return {}, "was written with other settings (account, address or filters)"
+        return {}, "was written with other settings (account, address, filters or privacy)"
     try:
         while version in MIGRATIONS:
             bookmark, version = MIGRATIONS[version](bookmark), version + 1

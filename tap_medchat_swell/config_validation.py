@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from urllib.parse import urlsplit
 
 from tap_medchat_swell.odata_filter import filter_problem
+from tap_medchat_swell.privacy.pseudonyms import is_region
 from tap_medchat_swell.settings import CREDENTIALS, REFUSED, SETTINGS, as_ids, is_blank, is_off
 from tap_medchat_swell.timestamps import named_zone, now, parse_timestamp
 
@@ -19,6 +20,12 @@ if t.TYPE_CHECKING:
 
 _HOST = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*\.?", re.ASCII)
 _PRINTABLE = re.compile(r"[ -~]*")
+# Per kind of text, what makes something of it unless it is wrong, and what it must be.
+FORMS: dict[str, tuple[t.Callable[[str], t.Any], str]] = {
+    "date": (parse_timestamp, "a date or a date and time, such as 2024-01-01T00:00:00Z"),
+    "timezone": (named_zone, "the IANA name of a time zone, such as America/Denver"),
+    "region": (is_region, "the two letters of a country, such as US"),
+}
 
 
 def problems(config: Mapping[str, t.Any]) -> list[str]:
@@ -63,13 +70,12 @@ def _text_problem(setting: Setting, value: str) -> str | None:
         return "must contain only printable ASCII characters"  # header-safe, no look-alikes
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(setting.choices)}"
-    if setting.kind == "date" and parse_timestamp(value) is None:
-        return "must be a date or a date and time, such as 2024-01-01T00:00:00Z"
     if setting.kind == "url":
         return _url_problem(value)
-    if setting.kind == "timezone" and named_zone(value) is None:
-        return "must be the IANA name of a time zone, such as America/Denver"
-    return None
+    if setting.minimum is not None and len(value) < setting.minimum:
+        return f"must have at least {setting.minimum} characters"
+    parse, form = FORMS.get(setting.kind, (str, ""))
+    return None if parse(value) else f"must be {form}"
 
 
 def _integer_problem(setting: Setting, value: t.Any) -> str | None:
@@ -135,9 +141,16 @@ def _credential_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
 def _combination_problems(config: Mapping[str, t.Any]) -> Iterator[str]:
     if set(str(config.get("medchat_org_id")).strip()) == {"."}:
         yield "medchat_org_id must be an organization ID."  # dots would change the URL's path
-    uses_salt = "hash_salt" in str(config.get("stream_maps") or "")
-    if uses_salt and is_blank(config.get("hash_salt")):
+    maps = str(config.get("stream_maps") or "")
+    if "hash_salt" in maps and is_blank(config.get("hash_salt")):
         yield "hash_salt is missing: stream_maps uses it."
+    uses_key = {
+        "privacy_profile": config.get("privacy_profile", "none") != "none",
+        "stream_maps": "hmac_" in maps,
+    }
+    if any(uses_key.values()) and is_blank(config.get("pseudonym_key")):
+        users = " and ".join(name for name, uses in uses_key.items() if uses)
+        yield f"pseudonym_key is missing, which {users} needs."
     split = str(config.get("swell_counts_split")).strip()
     ids = config.get(f"swell_{split}_ids")
     if split in ("location", "team") and not _ids_problem(ids) and not as_ids(ids):

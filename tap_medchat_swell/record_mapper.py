@@ -123,7 +123,7 @@ class RowMapper:
         self._lists = {  # of objects
             name: RowMapper(items).item
             for name, definition in properties.items()
-            if _is_object(items := definition.get("items", {}))
+            if is_object(items := definition.get("items", {}))
         }
         self._exact = _exact_object(properties, self._lists)
         self._plans = PerShape(self._plan)
@@ -242,40 +242,41 @@ def _types(definition: Mapping[str, t.Any]) -> set[str]:
     return ({types} if isinstance(types, str) else {*types}) - {"null"}
 
 
-def _resolved(definition: Mapping[str, t.Any]) -> Mapping[str, t.Any]:
+def resolved(definition: Mapping[str, t.Any]) -> Mapping[str, t.Any]:
     """The first alternative that is not null, or the definition itself."""
     alternatives = definition.get("anyOf") or definition.get("oneOf") or ()
     return next((other for other in alternatives if _types(other)), definition)
 
 
-def _is_object(definition: Mapping[str, t.Any]) -> bool:
+def is_object(definition: Mapping[str, t.Any]) -> bool:
+    """Whether values are objects whose fields are known."""
     return _types(definition) == {"object"} and bool(definition.get("properties"))
 
 
 def _column_type(definition: Mapping[str, t.Any]) -> tuple[type | None, Convert]:
     """The type that needs no conversion, and the conversion of other values."""
-    definition = _resolved(definition)
+    definition = resolved(definition)
     types = _types(definition)
     if types == {"string"} and definition.get("format") == "date-time":
         return None, as_timestamp
     if len(types) == 1 and types <= SCALARS.keys():
         return SCALARS[min(types)]
-    if _is_object(definition):
+    if is_object(definition):
         return None, RowMapper(definition).nested
     if types == {"array"} and definition.get("items"):
-        return None, _list_of(_resolved(definition["items"]))
+        return None, _list_of(resolved(definition["items"]))
     return None, _any_of(types)
 
 
 def _list_of(definition: Mapping[str, t.Any]) -> Convert:
     """Converts each item; one that does not fit takes the whole list with it."""
-    is_object = _is_object(definition)
-    convert = RowMapper(definition).item if is_object else _column_type(definition)[1]
+    of_objects = is_object(definition)
+    convert = RowMapper(definition).item if of_objects else _column_type(definition)[1]
 
     def as_list(value: t.Any) -> list[t.Any]:
         if type(value) is not list:
             raise ConversionError
-        return [item if item is None and not is_object else convert(item) for item in value]
+        return [item if item is None and not of_objects else convert(item) for item in value]
 
     return as_list
 
@@ -307,7 +308,7 @@ def _exact(definition: Mapping[str, t.Any], name: str, lists: Container[str]) ->
     """A column's msgspec type; the type of null where values need conversion."""
     if name in lists:
         return LIST[_exact_object(definition["items"]["properties"]) | str]
-    if _is_object(definition) and EXTRAS not in definition["properties"]:
+    if is_object(definition) and EXTRAS not in definition["properties"]:
         return _exact_object(definition["properties"])
     if name == EXTRAS or definition.get("format") == "date-time":
         return NoneType

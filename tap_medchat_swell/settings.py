@@ -19,10 +19,13 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime, tzinfo
 
-_SECRET_NAME = re.compile("token|secret|passw|salt|api_?key|credential", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"token|secret|passw|salt|api_?key|_key\b|credential", re.IGNORECASE)
+PRIVACY_SCOPE = ("privacy_profile", "pseudonym_key_id", "phone_region")
 MIN_SALT_LENGTH = 8  # shorter values not named like a secret are ordinary words or numbers
 
-Kind = t.Literal["string", "integer", "date", "ids", "choice", "url", "timezone", "filter"]
+Kind = t.Literal[
+    "string", "integer", "date", "ids", "choice", "url", "timezone", "filter", "region"
+]
 
 # All other kinds are text.
 JSON_TYPES = {"integer": ["integer", "null"], "ids": ["array", "string", "integer", "null"]}
@@ -30,7 +33,7 @@ JSON_TYPES = {"integer": ["integer", "null"], "ids": ["array", "string", "intege
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One setting; `minimum` and `maximum` are inclusive."""
+    """One setting; `minimum` and `maximum` are inclusive, of text the number of characters."""
 
     kind: Kind
     description: str
@@ -52,7 +55,8 @@ class Setting:
         }
         if self.kind == "ids":
             schema["items"] = {"type": ["integer", "string"]}
-        bounds = {"default": self.default, "minimum": self.minimum, "maximum": self.maximum}
+        least = "minimum" if self.kind == "integer" else "minLength"
+        bounds = {"default": self.default, least: self.minimum, "maximum": self.maximum}
         schema |= {name: value for name, value in bounds.items() if value is not None}
         if self.choices:
             schema["enum"] = [*self.choices, None]
@@ -160,10 +164,32 @@ class Options:
     max_response_mb: int = _integer(32, 1, 1024,
         "Maximum size of one response in MiB, decompressed.")
     user_agent: str = _setting("string", "tap-medchat-swell", "User-Agent header of every request.")
+    privacy_profile: str = _setting("choice", "none",
+        "What becomes of personal data before it is written. pseudonymized: keyed pseudonyms in "
+        "place of names, phone numbers and email addresses, and no free text. safe_harbor: none of "
+        "these, years in place of dates, surrogates in place of keys. deidentified is a former "
+        "name of pseudonymized. See docs/privacy.md.",
+        choices=("none", "pseudonymized", "safe_harbor", "deidentified"))
+    pseudonym_key: str = _setting("string", None,
+        "Secret key of pseudonyms and surrogates, at least 16 characters. Required by "
+        "privacy_profile and by hmac_phone, hmac_email and hmac_name in stream maps.",
+        secret=True, minimum=16)
+    pseudonym_key_id: str = _setting("string", "1",
+        "Name of pseudonym_key, written to every record under a privacy_profile. Change it "
+        "whenever you change the key: everything is then written again.", example="2025-01")
+    phone_region: str = _setting("region", "US",
+        "Where phone numbers without a country code are from (two letters), for pseudonyms.",
+        example="CA")
     hash_salt: str = _setting("string", None,
-        "Secret text for hashing in stream maps, available as config['hash_salt']. Required by "
-        "the de-identified variant in meltano.yml.", secret=True)
+        "Secret text for hashing in stream maps, available as config['hash_salt'].", secret=True)
     # fmt: on
+
+    @property
+    def privacy_scope(self) -> dict[str, str]:
+        """What has everything written again when it changes; never the key itself."""
+        if self.privacy_profile == "none":
+            return {}
+        return {name: getattr(self, name) for name in PRIVACY_SCOPE}
 
     @classmethod
     def from_config(cls, config: Mapping[str, t.Any]) -> Options:
@@ -185,6 +211,9 @@ REFUSED = {
     ),
     "medchat_lookback_days": "is no longer supported: use medchat_rescan_days instead",
 }
+
+# A former value of privacy_profile, and what it is called now.
+FORMER_PROFILES = {"deidentified": "pseudonymized"}
 
 ENV_PREFIX = "TAP_MEDCHAT_SWELL_"
 

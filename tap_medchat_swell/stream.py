@@ -17,6 +17,7 @@ from functools import cached_property
 import msgspec
 from singer_sdk import Stream
 from singer_sdk.exceptions import MapExpressionError
+from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import Metadata
@@ -24,6 +25,7 @@ from typing_extensions import override
 
 from tap_medchat_swell import bookmark as bookmarks
 from tap_medchat_swell.errors import TapError
+from tap_medchat_swell.privacy.profiles import KEY_ID, Profile, compile_profile, describe_classes
 from tap_medchat_swell.record_mapper import Row, RowMapper, merge_schemas
 
 if t.TYPE_CHECKING:
@@ -62,6 +64,7 @@ def load_schema(name: str) -> dict[str, t.Any]:
     """A stream's schema from the folder `schemas`."""
     folder = importlib.resources.files("tap_medchat_swell") / "schemas"
     schema: dict[str, t.Any] = json.loads((folder / f"{name}.json").read_text("utf-8"))
+    describe_classes(schema["properties"])
     return schema
 
 
@@ -167,15 +170,38 @@ class VendorStream(Stream):
     @cached_property
     def rows(self) -> RowMapper:
         """Turns the vendor's rows into records, with the columns that the catalog adds."""
+        options = self.run.options
+        constants = {
+            "account_name": options.account_name,
+            "pseudonym_key_id": options.pseudonym_key_id,
+        }
+        return RowMapper(self._columns, {"id": self.ids}, self.profile.sources, constants)
+
+    @cached_property
+    def _columns(self) -> dict[str, t.Any]:
+        """The schema of records before the privacy profile, with what the catalog adds."""
         schema = merge_schemas(self.schema, self.effective_schema)
-        wanted = None
-        if self._is_plain:
-            wanted = frozenset(n for n in schema["properties"] if self.mask["properties", n])
-        constants = {"account_name": self.run.options.account_name}
-        return RowMapper(schema, {"id": self.ids}, wanted, constants)
+        if self.run.options.privacy_profile == "none":
+            return schema
+        return {**schema, "properties": schema["properties"] | KEY_ID}
+
+    @property
+    def _hides_time(self) -> bool:
+        """Whether records do not say when they were read, which is close to when they were made."""
+        return self.run.options.privacy_profile == "safe_harbor"
+
+    @cached_property
+    def profile(self) -> Profile:
+        """What the privacy profile makes of the selected columns."""
+        selected = get_selected_schema(self.name, self._columns, self.mask)
+        own = {**self.schema, "properties": self.schema["properties"] | KEY_ID}
+        return compile_profile(self.run.options, self.name, own, selected, self.primary_keys)
 
     def pack(self, records: list[Row]) -> list[Item]:
         """Make records ready for `write`: encoded unless the SDK must see them."""
+        finish = self.profile.finish
+        if finish:
+            records = [finish(record) for record in records]
         if self._is_plain:
             return [ENCODER.encode(record) for record in records]
         return list(records)
@@ -223,11 +249,15 @@ class VendorStream(Stream):
                     for name, value in message.record.items()
                     if value is not None or name in columns
                 }
+            if self._hides_time:
+                message.time_extracted = None
             yield message
 
     def _write_encoded(self, items: Sequence[bytes], extracted: datetime) -> None:
         head = b'{"type":"RECORD","stream":%b,"record":' % ENCODER.encode(self.name)
         tail = b',"time_extracted":%b}\n' % ENCODER.encode(extracted)
+        if self._hides_time:
+            tail = b"}\n"
         for start in range(0, len(items), AT_ONCE):  # a window's lines need not be in memory twice
             lines = (tail + head).join(items[start : start + AT_ONCE])
             self.run.message_writer.write_lines(head + lines + tail)

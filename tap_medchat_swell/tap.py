@@ -15,6 +15,7 @@ from singer_sdk import Tap
 from singer_sdk.cli import plugin_cli
 from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.mapper import CustomStreamMap
 from singer_sdk.singerlib.encoding.simple import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -34,6 +35,7 @@ from tap_medchat_swell.config_validation import problems
 from tap_medchat_swell.errors import ShutdownRequested, TapError
 from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.medchat import streams as medchat
+from tap_medchat_swell.privacy.pseudonyms import pseudonymizers
 from tap_medchat_swell.swell import streams as swell
 from tap_medchat_swell.swell.api import SwellApi
 from tap_medchat_swell.writer import BufferedWriter
@@ -45,6 +47,7 @@ if t.TYPE_CHECKING:
     import click
     from singer_sdk import Stream
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.mapper import StreamMap
 
     from tap_medchat_swell.cli import Json
     from tap_medchat_swell.scan import VendorScan
@@ -118,6 +121,7 @@ class TapMedchatSwell(Tap):
         redaction.protect_config(config)
         config = {n: v.strip() if isinstance(v, str) else v for n, v in config.items()}
         config = {name: value for name, value in config.items() if not settings.is_blank(value)}
+        self._rename_profile(config)
         invalid = self._sdk_setting_problems(config)
         if validate_config:
             self._check_config(config, invalid)
@@ -166,6 +170,21 @@ class TapMedchatSwell(Tap):
             if not settings.has_credentials(vendor, config):
                 self.logger.info("%s is skipped: %s is not set.", vendor, " and ".join(names))
 
+    def _rename_profile(self, config: Json) -> None:
+        """Replace a former privacy_profile, whose key was hash_salt."""
+        new = settings.FORMER_PROFILES.get(str(config.get("privacy_profile")))
+        if new is None:
+            return
+        self.logger.warning(
+            "privacy_profile %s is now called %s. Its columns end with _pseudonym in place of "
+            "_hash, and pseudonym_key replaces hash_salt. See docs/privacy.md.",
+            config["privacy_profile"],
+            new,
+        )
+        config["privacy_profile"] = new
+        if "hash_salt" in config:
+            config.setdefault("pseudonym_key", config["hash_salt"])
+
     def _sdk_setting_problems(self, config: Mapping[str, t.Any]) -> dict[str, str]:
         """A sentence for each invalid setting of the SDK; it quotes no value."""
         own = {setting.name for setting in settings.SETTINGS}
@@ -205,6 +224,8 @@ class TapMedchatSwell(Tap):
             schema, selection = entry.schema.to_dict(), entry.metadata.resolve_selection()
             if selection[()]:
                 schema = get_selected_schema(name, schema, selection)
+                if name in self.streams and self.options.privacy_profile != "none":
+                    schema = t.cast("VendorStream", self.streams[name]).profile.schema
             keys = KEYS.get(name) if entry.key_properties is None else entry.key_properties
             self._register(name, schema, keys)
 
@@ -212,6 +233,7 @@ class TapMedchatSwell(Tap):
         """Set up a stream's maps; raises TapError where flattening gives two columns one name."""
         try:
             self.mapper.register_raw_stream_schema(name, schema, keys)
+            self._add_map_functions(self.mapper.stream_maps[name])
         except ValueError as error:
             *_, column = str(error).rpartition("Duplicate column name produced in schema: ")
             if column == str(error):
@@ -220,6 +242,14 @@ class TapMedchatSwell(Tap):
                 f"flattening_separator or flattening_max_key_length gives two columns of {name} "
                 f"the name {column}. Choose another."
             ) from None
+
+    def _add_map_functions(self, stream_maps: Iterable[StreamMap]) -> None:
+        """Let stream maps make the pseudonyms of privacy profiles: hmac_phone and so on."""
+        codes = pseudonymizers(self.options.pseudonym_key, self.options.phone_region)
+        functions = {f"hmac_{kind}": code for kind, code in codes.items()}
+        for stream_map in stream_maps:
+            if isinstance(stream_map, CustomStreamMap) and self.options.pseudonym_key:
+                stream_map.expr_evaluator.functions.update(functions)
 
     @override
     def load_state(self, state: dict[str, t.Any]) -> None:

@@ -46,7 +46,7 @@ class TestLoad:
         bookmark, reason = bookmarks.load(good(scope=scope), SCOPE)
 
         assert bookmark == {}
-        assert reason == "was written with other settings (account, address or filters)"
+        assert reason == "was written with other settings (account, address, filters or privacy)"
 
 
 class TestScope:

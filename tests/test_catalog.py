@@ -9,6 +9,9 @@ import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from tap_runs import MEDCHAT_STREAMS, STREAMS, SWELL_STREAMS, Cli, discover
 
+from tap_medchat_swell.privacy.profiles import CLASSES
+from tap_medchat_swell.stream import load_schema
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -94,6 +97,24 @@ def definitions(schema: dict[str, t.Any]) -> Iterator[dict[str, t.Any]]:
     for nested in (*schema.get("properties", {}).values(), schema.get("items")):
         if nested is not None:
             yield from definitions(nested)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_every_column_has_a_class_and_says_so(stream: str) -> None:
+    [entry] = [entry for entry in entries() if of_stream(entry) == stream]
+    own = load_schema(stream)
+
+    pairs = list(zip(columns_of(own), columns_of(entry["schema"]), strict=True))
+    assert len(pairs) >= len(own["properties"])
+    for column, told in pairs:
+        assert column["x-phi"] in CLASSES
+        assert told["description"].endswith(f"PHI: {column['x-phi']}.")
+
+
+def columns_of(schema: dict[str, t.Any]) -> Iterator[dict[str, t.Any]]:
+    """Every property, nested ones too."""
+    for definition in definitions(schema):
+        yield from definition.get("properties", {}).values()
 
 
 @pytest.mark.parametrize("entry", entries(), ids=of_stream)

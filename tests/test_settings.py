@@ -119,6 +119,26 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
         {"stream_maps": {"sms_chats": {"name": "md5(config['hash_salt'] + name)"}}},
         "hash_salt is missing: stream_maps uses it.",
     ),
+    (
+        {"stream_maps": {"sms_chats": {"name": "hmac_name(name)"}}},
+        "pseudonym_key is missing, which stream_maps needs.",
+    ),
+    (
+        {"privacy_profile": "safe_harbor"},
+        "pseudonym_key is missing, which privacy_profile needs.",
+    ),
+    (
+        {"privacy_profile": "pseudonymized", "pseudonym_key": "15 characters.."},
+        "pseudonym_key must have at least 16 characters.",
+    ),
+    (
+        {"privacy_profile": "anonymous", "pseudonym_key": "x" * 16},
+        "privacy_profile must be one of none, pseudonymized, safe_harbor, deidentified.",
+    ),
+    (
+        {"phone_region": "XX"},
+        "phone_region must be the two letters of a country, such as US.",
+    ),
 ]
 FINE: list[dict[str, t.Any]] = [
     {},
@@ -315,4 +335,4 @@ def test_every_secret_setting_is_marked_for_meltano() -> None:
     properties = settings.CONFIG_JSONSCHEMA["properties"]
     secrets = {name for name, schema in properties.items() if schema.get("secret")}
 
-    assert secrets == {"medchat_access_token", "swell_api_token", "hash_salt"}
+    assert secrets == {"medchat_access_token", "swell_api_token", "pseudonym_key", "hash_salt"}

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import msgspec
 
 from tap_medchat_swell.conversions import as_key, normalize_key
+from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.http.responses import unexpected_payload
 from tap_medchat_swell.medchat.nested_pages import is_link
 from tap_medchat_swell.medchat.responses import MEDCHAT, unwrapped
+from tap_medchat_swell.privacy.pseudonyms import surrogate
 from tap_medchat_swell.record_mapper import KeyFinder, PerShape, Row
 from tap_medchat_swell.timestamps import normalize_timestamp
 
@@ -20,16 +22,39 @@ if t.TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
 
+    from tap_medchat_swell.settings import Options
+
 EXPANDS = ("Messages", "Memberships", "TextBotExecutions")
 CHAT_IDS = ("id", "chatId", "smsChatId")
 ENOUGH_OF_A_PART = 100
 SUSPICIOUS_CHATS = 3
+Derive = t.Callable[..., str]
 
 
 def derived_key(*parts: object) -> str:
     """A stable key for what has no id: a hash of what identifies it (M14)."""
     encoded = msgspec.json.encode(parts, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()[:32]
+
+
+def key_maker(options: Options) -> Derive:
+    """What makes keys of rows without an id, under the settings' privacy profile.
+
+    A plain hash can be found by trying all phone numbers, so a profile takes a keyed one.
+    """
+    if options.privacy_profile == "none":
+        return derived_key
+    if options.privacy_profile == "safe_harbor":
+        return _refuse
+    code = surrogate(options.pseudonym_key, "derived")
+    return lambda *parts: str(code(derived_key(*parts)))
+
+
+def _refuse(*_: object) -> str:
+    raise TapError(
+        "MedChat sent a row without an ID, and privacy_profile safe_harbor permits no key that is "
+        "derived from its phone number, time or text. Deselect the stream, or use pseudonymized."
+    )
 
 
 def _instant(value: t.Any) -> t.Any:
@@ -51,9 +76,13 @@ class Chat:
 
 
 class ChatRows:
-    """Finds a chat's id, time and collections in its row."""
+    """Finds a chat's id, time and collections in its row.
 
-    def __init__(self) -> None:
+    `derive` makes a key of what identifies a row without an id.
+    """
+
+    def __init__(self, derive: Derive = derived_key) -> None:
+        self._derive = derive
         self._id = KeyFinder(*CHAT_IDS)
         self._created = KeyFinder("CreatedDateTime")
         self._phone = KeyFinder("UserPhoneNumber")
@@ -71,8 +100,8 @@ class ChatRows:
         created, phone = self._created.value(row), self._phone.value(row)
         if created is None and phone is None:
             own = {key: row[key] for key in row if _expand_of(key) is None}
-            return derived_key(own)
-        return derived_key(_instant(created), phone)
+            return self._derive(own)
+        return self._derive(_instant(created), phone)
 
     def take(self, chat_id: str, row: Row) -> Chat:
         """Take the collections out of a row, which is changed. Raises VendorError."""
@@ -110,8 +139,9 @@ def _expand_of(key: str) -> str | None:
 class ChildRows:
     """One kind of collection, and what has been seen of it in this scan."""
 
-    def __init__(self, expand: str, *ids: str) -> None:
+    def __init__(self, expand: str, *ids: str, derive: Derive = derived_key) -> None:
         self.expand = expand
+        self._derive = derive
         self._id = KeyFinder(*ids)
         self._identity = [
             KeyFinder(name) for name in ("CreatedDateTime", "Direction", "Text", "UserId")
@@ -134,9 +164,9 @@ class ChildRows:
             if value is None or value == "":
                 created, *rest = (finder.value(row) for finder in self._identity)
                 parts = [_instant(created), *rest]
-                key = derived_key(chat.id, *(parts if any(parts) else [row]))
+                key = self._derive(chat.id, *(parts if any(parts) else [row]))
                 used[key] += 1
-                value = key if used[key] == 1 else derived_key(key, used[key])
+                value = key if used[key] == 1 else self._derive(key, used[key])
             yield row, as_key(value)
 
     def _note(self, chat: Chat, items: list[t.Any] | None) -> None:

@@ -18,7 +18,7 @@ from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.medchat.api import MedChatApi
 from tap_medchat_swell.medchat.bookmark import History, Window, combine, due, fit
 from tap_medchat_swell.medchat.changes import Batch, WindowRecords
-from tap_medchat_swell.medchat.chats import CHAT_IDS, Chat, ChatRows, ChildRows
+from tap_medchat_swell.medchat.chats import CHAT_IDS, Chat, ChatRows, ChildRows, key_maker
 from tap_medchat_swell.medchat.nested_pages import NestedPages
 from tap_medchat_swell.medchat.reader import Reading, plan_windows, read_window
 from tap_medchat_swell.pipeline import Fetch
@@ -74,7 +74,7 @@ class ChildStream(MedChatStream):
     @cached_property
     def children(self) -> ChildRows:  # type: ignore[override]  # a class attribute elsewhere
         """The collection's rows and what is known of them."""
-        return ChildRows(self.expand, *self.ids)
+        return ChildRows(self.expand, *self.ids, derive=key_maker(self.run.options))
 
     @override
     def records_of(self, chat: Chat) -> list[Row]:
@@ -119,7 +119,7 @@ class ChatScan(VendorScan):
     def __init__(self, run: RunContext, streams: Sequence[MedChatStream]) -> None:
         options = run.options
         self._streams = [*streams]
-        self._chats = ChatRows()
+        self._chats = ChatRows(key_maker(options))
         limiter = run.rate_limiters[MedChatStream.vendor]
         self._api = MedChatApi(options, limiter, self._chats)
         super().__init__(run, self._streams, self._api.client)
@@ -130,6 +130,7 @@ class ChatScan(VendorScan):
             options.medchat_api_url,
             org=options.medchat_org_id,
             filter=options.medchat_filter,
+            **options.privacy_scope,
         )
         self._now = now()
         self._history = History()

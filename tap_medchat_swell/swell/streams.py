@@ -133,7 +133,10 @@ class SwellScan(VendorScan):
         self._stream = stream
         self._api = api
         self._scope: Scope = scope_of(
-            self.options.account_name, self.options.swell_api_url, **filters
+            self.options.account_name,
+            self.options.swell_api_url,
+            **filters,
+            **self.options.privacy_scope,
         )
         self._bookmark = self._load(since)
         self._now = now()

@@ -13,9 +13,10 @@ import typing as t
 from dataclasses import dataclass, field
 
 from medchat_swell_sandbox import Dataset, Sandbox
+from support.privacy import KEY, pseudonymized
 from tap_runs import STREAMS, Record, assert_whole, discover, select, sync
 
-from .tools import plain_environment, programs, stream_maps
+from .tools import plain_environment, programs
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +25,6 @@ if t.TYPE_CHECKING:
     from support.tap_process import Json, Run
 
 STAGES = ("full", "incremental")
-SALT = "a-salt-of-the-test"
 Rows = dict[str, list[Record]]
 Tables = dict[str, dict[str, Record]]
 # A column is dropped, two are new, one stream gets another name, rows are left out.
@@ -80,26 +80,6 @@ def mapped(stream: str, row: Record) -> tuple[str, Record] | None:
     return stream, row
 
 
-def deidentified(stream: str, row: Record) -> tuple[str, Record]:
-    """As the de-identified variant in meltano.yml says."""
-    contact = row.get("contact") or {}
-    personal = {
-        **{name: row[name] for name in row if name == "name" or name.endswith("_phone_number")},
-        **{f"contact_{name}": contact[name] for name in ("name", "phone", "email") if contact},
-    }
-    dropped = {*personal, "text", "contact", "additional_properties"}
-    kept = {name: value for name, value in row.items() if name not in dropped}
-    hashes = {f"{name}_hash": _salted(value) for name, value in personal.items()}
-    if contact:
-        places = ",".join(str(place["id"]) for place in contact["locations"])
-        kept["contact_location_ids"] = places or None
-    return stream, kept | hashes
-
-
-def _salted(value: str | None) -> str | None:
-    return hashlib.sha256(f"{SALT}{value}".encode()).hexdigest() if value else None
-
-
 @dataclass(frozen=True)
 class Form:
     """A form of the rows: settings of the tap, a mapper or the target, and what they lead to."""
@@ -117,7 +97,10 @@ FORMS = {
     "flattened by the target": Form(flattened, target=FLATTENING),
     "mapped": Form(mapped, tap={"stream_maps": MAPS}),
     "mapped by meltano-map-transform": Form(mapped, mapper={"stream_maps": MAPS}),
-    "de-identified": Form(deidentified, tap={"stream_maps": stream_maps(), "hash_salt": SALT}),
+    "pseudonymized": Form(
+        lambda stream, row: (stream, pseudonymized(stream, row)),
+        tap={"privacy_profile": "pseudonymized", "pseudonym_key": KEY},
+    ),
 }
 
 

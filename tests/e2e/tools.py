@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
-import yaml
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
@@ -26,7 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".venvs"
 SCHEMA = "tap_medchat_swell"
 Row = dict[str, t.Any]
-DEIDENTIFIED = "tap-medchat-swell-deidentified"
 
 
 def programs(name: str) -> Path:
@@ -238,13 +236,6 @@ class S3:
         """End the server."""
         self._server.terminate()
         self._server.wait(20)
-
-
-def stream_maps() -> Row:
-    """The stream maps of the de-identified variant in meltano.yml."""
-    document = yaml.safe_load((ROOT / "meltano.yml").read_text("utf-8"))
-    [variant] = [p for p in document["plugins"]["extractors"] if p["name"] == DEIDENTIFIED]
-    return t.cast("Row", variant["config"]["stream_maps"])
 
 
 def check_tap(messages: bytes) -> str:

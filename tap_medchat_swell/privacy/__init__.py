@@ -1,0 +1,1 @@
+"""What the setting privacy_profile does to records, before stream maps."""
