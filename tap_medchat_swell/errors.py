@@ -43,7 +43,7 @@ class VendorError(TapError):
 
     @override
     def __str__(self) -> str:
-        return f"{self.where}: {self.sentence}" if self.where else self.sentence
+        return f"{self.sentence} [{self.where}]" if self.where else self.sentence
 
 
 class PageTooLargeError(VendorError):

@@ -298,9 +298,10 @@ class TapMedchatSwell(Tap):
             pipeline.run(scans, self.options.max_concurrency, self._on_tick)
             for vendor, client in clients.items():
                 self.logger.info(
-                    "%s: %d requests, %.0f s of waiting for rate limits.",
+                    "%s: %d requests, %d retries, %.0f s of waiting for rate limits.",
                     vendor,
                     client.requests_sent,
+                    client.retries,
                     self.rate_limiters[vendor].seconds_paused,
                 )
 

@@ -160,6 +160,15 @@ def test_another_failure_of_the_question_is_no_matter_of_scopes(
     assert run.errors[-1].startswith(f"Not read completely: {', '.join(MEDCHAT_STREAMS)}. ")
 
 
+def test_another_failure_that_only_the_expand_causes(sandbox: Sandbox, medchat: Config) -> None:
+    """It may be an outage, so nothing is left out."""
+    sandbox.faults.add(Fault("status", status=500, where="$expand=Memberships&", times=None))
+
+    run = run_all({**medchat, "max_retries": 0})
+
+    assert run.errors[-1].startswith(f"Not read completely: {', '.join(MEDCHAT_STREAMS)}. ")
+
+
 def test_by_default_nothing_more_is_asked(sandbox: Sandbox, medchat: Config) -> None:
     run = sync(medchat)
 

@@ -368,7 +368,7 @@ class TestWaits:
         run = sync(quick)
 
         assert run.code == 1
-        assert "rate-limited the request (429 Too Many Requests). Gave up on" in run.errors[0]
+        assert "rate-limited the request (429 Too Many Requests). Gave up after" in run.errors[0]
         assert "because retry_seconds is 1." in run.errors[0]
 
     def test_a_wait_beyond_the_budget_is_not_begun(self, sandbox: Sandbox, quick: Config) -> None:

@@ -33,6 +33,7 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.settings import Options
 
 BRIEF_RETRIES = 2
+LINE_SECONDS = 60
 SHORTEST_PAUSE, LONGEST_BACKOFF = 0.5, 60.0
 
 
@@ -74,7 +75,9 @@ class Client:
         self._transport = Transport(vendor, options, headers)
         self._log = logging.getLogger(f"tap-medchat-swell.{vendor.name.lower()}")
         self._counting = threading.Lock()
+        self._told: dict[str, tuple[float, int]] = {}  # per cause: when, and retries since
         self.requests_sent = 0
+        self.retries = 0
         self.clock_offset = timedelta()
 
     def close(self) -> None:
@@ -104,10 +107,8 @@ class Client:
                 self._count(error, failures)
                 pause = error.wait or next(pauses)
                 if time.monotonic() - started + pause > self._options.retry_seconds:
-                    raise self._gave_up(error, request, failures.total()) from None
-                self._log.info(
-                    "%s Retrying in %.1f s (retry %d).", error.error, pause, failures.total()
-                )
+                    raise self._gave_up(error, failures.total()) from None
+                self._log_retry(error, pause)
                 wait = self._rate_limiter.pause if _concerns_all(error) else time.sleep
                 wait(pause)
             else:
@@ -135,11 +136,30 @@ class Client:
         if failures[kind] > limit:
             raise error.error from None
 
-    def _gave_up(self, error: ResponseError, request: Request, tries: int) -> VendorError:
-        return VendorError(
-            f"{error} Gave up on {request.label} after {tries} tries, because retry_seconds is "
+    def _log_retry(self, error: ResponseError, pause: float) -> None:
+        """Log a retry: one line per cause and minute, since many workers meet the same one."""
+        with self._counting:
+            self.retries += 1
+            told_at, untold = self._told.get(error.kind, (-math.inf, 0))
+            is_due = time.monotonic() - told_at >= LINE_SECONDS
+            self._told[error.kind] = (time.monotonic(), 0) if is_due else (told_at, untold + 1)
+        more = f" {untold} more retries since the last such line." if is_due and untold else ""
+        self._log.log(
+            logging.INFO if is_due else logging.DEBUG,
+            "%s Retrying in %.1f s.%s [%s]",
+            error.error.sentence,
+            pause,
+            more,
+            error.error.where,
+        )
+
+    def _gave_up(self, error: ResponseError, tries: int) -> VendorError:
+        last = VendorError(
+            f"{error} Gave up after {tries} tries, because retry_seconds is "
             f"{self._options.retry_seconds}."
         )
+        last.where = error.error.where
+        return last
 
     def _attempt(self, request: Request, failures: Counter[str]) -> tuple[t.Any, int]:
         headers = None

@@ -95,8 +95,8 @@ class ResponseError(Exception):
 
     @property
     def kind(self) -> str:
-        """Equal for failures of the same kind."""
-        return re.sub(r"\d+", "", str(self))
+        """Equal for failures of the same kind: without numbers and the ids of requests."""
+        return re.sub(r"request [\da-f-]{16,}|\d+", "", str(self), flags=re.IGNORECASE)
 
 
 def check_status(vendor: Vendor, status: int, headers: Mapping[str, str], body: bytes) -> None:
