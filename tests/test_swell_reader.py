@@ -35,7 +35,6 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.http.client import Request
     from tap_medchat_swell.pipeline import Plan, Reader
     from tap_medchat_swell.record_mapper import Row
-    from tap_medchat_swell.stream import Item
 
 Json = dict[str, t.Any]
 TODAY = date(2024, 3, 10)
@@ -117,7 +116,7 @@ class FakeScan:
 
     def accept(self, value: t.Any) -> bool:
         if isinstance(value, Messages):
-            self.ids += value.items
+            self.ids += value.rows
         else:
             self.end = value
         return False
@@ -135,10 +134,6 @@ class FakeScan:
         return self.end.passes
 
 
-def pack(rows: dict[int, Row]) -> dict[int, Item]:
-    return t.cast("dict[int, Item]", rows)
-
-
 def scan(
     server: FakeSwell, read: Callable[[SwellApi], Reader], size: int, workers: int
 ) -> FakeScan:
@@ -150,7 +145,7 @@ def scan(
 def read(
     server: FakeSwell, window: DayRange = CLOSED, size: int = 10, workers: int = 2
 ) -> FakeScan:
-    return scan(server, lambda api: read_window(api, window, pack, TODAY), size, workers)
+    return scan(server, lambda api: read_window(api, window, TODAY), size, workers)
 
 
 WORKERS = pytest.mark.parametrize("workers", [1, 2, 8])
@@ -399,7 +394,7 @@ MOMENTS = [
 
 
 def read_changed(server: FakeSwell) -> FakeScan:
-    return scan(server, lambda api: read_changes(api, pack, MOMENTS), 10, 2)
+    return scan(server, lambda api: read_changes(api, MOMENTS), 10, 2)
 
 
 def test_changes_are_asked_for_in_the_first_form_that_swell_takes() -> None:

@@ -62,7 +62,7 @@ class WithCopies(FakeApi):
 
 def read(api: FakeApi) -> tuple[set[int], WindowRead, int]:
     """The ids that came, the verdict, and how many pages were read."""
-    reader = read_window(t.cast("t.Any", api), DAYS, lambda rows: dict.fromkeys(rows, b""), TODAY)
+    reader = read_window(t.cast("t.Any", api), DAYS, TODAY)
     ids, pages, step = set[int](), 0, next(reader)
     while True:
         if isinstance(step, Fetch):
@@ -73,7 +73,7 @@ def read(api: FakeApi) -> tuple[set[int], WindowRead, int]:
         if isinstance(step.value, WindowRead):
             return ids, step.value, pages
         assert isinstance(step.value, Messages)
-        ids |= step.value.items.keys()
+        ids |= step.value.rows.keys()
         step = next(reader)
 
 

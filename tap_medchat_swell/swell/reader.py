@@ -19,7 +19,6 @@ from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeatedError
 from tap_medchat_swell.pipeline import Emit, Fetch
 from tap_medchat_swell.record_mapper import KeyFinder
-from tap_medchat_swell.stream import size_of
 from tap_medchat_swell.swell.bookmark import OPEN_DAYS
 from tap_medchat_swell.time_ranges import DAY, DayRange
 from tap_medchat_swell.timestamps import now, parse_timestamp
@@ -32,13 +31,11 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.http.client import Request
     from tap_medchat_swell.pipeline import Reader
     from tap_medchat_swell.record_mapper import Row
-    from tap_medchat_swell.stream import Item
     from tap_medchat_swell.swell.api import SwellApi
     from tap_medchat_swell.swell.responses import CountPage, MessagePage
 
     T = t.TypeVar("T")
     Step = Generator[Fetch | Emit, t.Any, T]
-    Pack = Callable[[dict[int, Row]], dict[int, Item]]
     Ask = Callable[[int, int], Request]  # page number, page size
 
 PAGE_SIZES = (100, 87, 99, 73, 61)  # percent of the page size, one per pass
@@ -52,7 +49,7 @@ _CREATED = KeyFinder("created_at")
 class Messages:
     """Messages of one page that have not come before, and when they were received."""
 
-    items: dict[int, Item]
+    rows: dict[int, Row]
     received: datetime
 
 
@@ -140,7 +137,7 @@ class Passes:
 
 @dataclass(frozen=True)
 class Question:
-    """What to ask Swell for, by page number and page size, and what to do with the rows.
+    """What to ask Swell for, by page number and page size.
 
     `parts` ask for some of the same messages each. `check` raises VendorError for a page that was
     never asked for.
@@ -148,7 +145,6 @@ class Question:
 
     ask: Ask
     parts: Sequence[Ask]
-    pack: Pack
     check: Callable[[list[Row]], None] = lambda _: None
     attempt: int = 0
 
@@ -182,9 +178,7 @@ class CountsRead:
 CountKey = tuple["date", str, str]
 
 
-def read_window(
-    api: SwellApi, window: DayRange, pack: Pack, today: date, attempt: int = 0
-) -> Reader:
+def read_window(api: SwellApi, window: DayRange, today: date, attempt: int = 0) -> Reader:
     """Emit the messages created in a window, then that it has been read.
 
     `attempt` is in how many runs it has been unsettled: each asks in another way.
@@ -196,7 +190,7 @@ def read_window(
     while True:
         try:
             ask, *parts = (functools.partial(api.messages, part) for part in (days, *_parts(days)))
-            question = Question(ask, parts, pack, functools.partial(_check_dates, days), attempt)
+            question = Question(ask, parts, functools.partial(_check_dates, days), attempt)
             passes = yield from _read_passes(question, api.page_size)
         except RefusedError as refused:  # noqa: PERF203 - one try per question
             is_recent = window.last >= today - OPEN_DAYS * DAY
@@ -324,19 +318,14 @@ def _read_pages(
         question.check(page.rows)
         pages.advance(page)  # type: ignore[arg-type]  # a decoded page
         if page.rows:
-            yield from _emit_new(page, question.pack, passes)
+            rows = dict(zip(page.ids, page.rows, strict=True))
+            new = {key: row for key, row in rows.items() if key not in passes.ids}
+            passes.ids.update(new)
+            yield Emit(Messages(new, page.received), page.size * len(new) // len(rows))
         elif number == 1 and not page.is_documented:
             passes.envelope = page.envelope
         if not page.rows and page.announces_rows(number):
             passes.is_hollow |= pages.ends_full or not pages.rows
-
-
-def _emit_new(page: MessagePage, pack: Pack, passes: Passes) -> Generator[Emit, t.Any, None]:
-    rows = dict(zip(page.ids, page.rows, strict=True))
-    new = [number for number in rows if number not in passes.ids]
-    passes.ids.update(new)
-    items = pack({number: rows[number] for number in new})
-    yield Emit(Messages(items, page.received), size_of(items.values()))
 
 
 def _check_dates(days: DayRange, rows: list[Row]) -> None:
@@ -351,7 +340,7 @@ def _check_dates(days: DayRange, rows: list[Row]) -> None:
         )
 
 
-def read_changes(api: SwellApi, pack: Pack, moments: Iterable[tuple[datetime, str]]) -> Reader:
+def read_changes(api: SwellApi, moments: Iterable[tuple[datetime, str]]) -> Reader:
     """Emit the messages changed since the first of these times that Swell takes (W12).
 
     Each has the form in which it is asked for, for `strftime`.
@@ -360,7 +349,7 @@ def read_changes(api: SwellApi, pack: Pack, moments: Iterable[tuple[datetime, st
         times = _later(since, form)
         ask, *parts = (functools.partial(api.changes, time) for time in times)
         try:
-            passes = yield from _read_passes(Question(ask, parts, pack), api.page_size)
+            passes = yield from _read_passes(Question(ask, parts), api.page_size)
         except RefusedError as refused:
             if not refused.concerns_dates:
                 raise refused.error from None
