@@ -5,7 +5,6 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 128 + N stopped by signal N.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import sys
@@ -13,11 +12,16 @@ import typing as t
 
 import dotenv
 from singer_sdk.plugin_base import SingerCommand
-from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from tap_medchat_swell import redaction
-from tap_medchat_swell.errors import OutputClosedError, ShutdownRequested, TapError
+from tap_medchat_swell.errors import (
+    OutputClosedError,
+    ShutdownRequested,
+    TapError,
+    did_you_mean,
+    similar,
+)
 from tap_medchat_swell.settings import ENV_PREFIX, REFUSED, is_blank
 
 if t.TYPE_CHECKING:
@@ -38,7 +42,6 @@ PARSERS: dict[str, tuple[str, Callable[[str], t.Any]]] = {
     "object": ("a JSON object", json.loads),
 }
 OBJECTS = ("stream_maps", "stream_map_config", "faker_config")
-BAD_CATALOG = "Invalid catalog; regenerate it with --discover."
 
 
 class TapCommand(SingerCommand):
@@ -100,22 +103,6 @@ def load_config(path: str) -> Json:
         raise TapError(f"The configuration file {path} cannot be read: {error.strerror}.") from None
 
 
-def check_catalog(catalog: Json, known_streams: Collection[str]) -> None:
-    """Raise TapError unless the SDK can use a catalog and it has a stream of this tap.
-
-    With other streams only, the SDK would read nothing and call it success.
-    """
-    try:
-        entries = Catalog.from_dict(catalog)
-        for entry in entries.values():
-            entry.schema.to_dict()
-            entry.metadata.resolve_selection()
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise TapError(BAD_CATALOG) from None
-    if not entries.keys() & set(known_streams):
-        raise TapError(BAD_CATALOG)
-
-
 def read_environment(properties: Mapping[str, Json]) -> Json:
     """The settings that the environment, or a `.env` file in this or a parent folder, holds.
 
@@ -163,10 +150,10 @@ def unknown_settings(config: Collection[str], known: Collection[str]) -> Iterato
             if name.lower() in REFUSED:
                 yield f"{variable} (ignored): {name.lower()} {REFUSED[name.lower()]}."
                 continue
-            near = _similar(name.lower(), known)
-            yield _unknown(variable, f"{ENV_PREFIX}{near.upper()}" if near else "")
+            near = similar(name, known)
+            yield _unknown(variable, [f"{ENV_PREFIX}{near.upper()}"] if near else [])
     for name in set(config) - set(known) - set(REFUSED):
-        yield _unknown(name, _similar(name.lower(), known))
+        yield _unknown(name, known)
 
 
 def _is_known_variable(name: str, known: Iterable[str]) -> bool:
@@ -184,11 +171,5 @@ def _is_known_variable(name: str, known: Iterable[str]) -> bool:
     )
 
 
-def _similar(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return near[0] if near else ""
-
-
-def _unknown(name: str, meant: str) -> str:
-    hint = f" Did you mean '{meant}'?" if meant else ""
-    return f"Unknown setting '{name}' (ignored).{hint}"
+def _unknown(name: str, known: Iterable[str]) -> str:
+    return f"Unknown setting '{name}' (ignored).{did_you_mean(name, known)}"

@@ -10,7 +10,13 @@ CancelledError           the client was closed while a worker waited
 
 from __future__ import annotations
 
+import difflib
+import typing as t
+
 from typing_extensions import override
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class TapError(Exception):
@@ -78,3 +84,16 @@ class OutputClosedError(BaseException):
 
 class CancelledError(BaseException):
     """Raised in a worker whose response is no longer needed."""
+
+
+def similar(name: str, known: Iterable[str]) -> str | None:
+    """The known name that an unknown one is most like, if any; case does not matter."""
+    by_lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name."""
+    near = similar(name, known)
+    return f" Did you mean '{near}'?" if near else ""

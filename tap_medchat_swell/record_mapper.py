@@ -30,7 +30,7 @@ from tap_medchat_swell.conversions import (
 )
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
 Row = dict[str, t.Any]
 Convert = t.Callable[[t.Any], t.Any]
@@ -76,6 +76,13 @@ def merge_schemas(own: Mapping[str, t.Any], given: Mapping[str, t.Any]) -> dict[
         if "properties" in own["properties"][name]:
             properties[name] = merge_schemas(own["properties"][name], given["properties"][name])
     return {**own, **given, "properties": properties}
+
+
+def property_paths(schema: Mapping[str, t.Any]) -> Iterator[str]:
+    """Every column and nested field of a schema, as `contact.phone`."""
+    for name, definition in schema.get("properties", {}).items():
+        yield name
+        yield from (f"{name}.{path}" for path in property_paths(definition))
 
 
 SCALARS: dict[str, tuple[type | None, Convert]] = {

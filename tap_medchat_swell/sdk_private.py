@@ -26,6 +26,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "METRIC: %s": "The SDK's formatter needs the arguments of these log records as they are.",
     },
     "singer_sdk.mapper": {
+        "property_name: str | None": "A failing stream map's column is found by this parameter.",
         "logging.getLogger(__name__)": "At DEBUG, this logger's arguments contain records.",
     },
 }

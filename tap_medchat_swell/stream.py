@@ -11,6 +11,7 @@ import hashlib
 import importlib.resources
 import json
 import re
+import traceback
 import typing as t
 from functools import cached_property
 
@@ -227,7 +228,8 @@ class VendorStream(Stream):
             if isinstance(error, TapError) or not self.config.get("stream_maps"):
                 raise
             raise TapError(
-                f"stream_maps fails on a record of {self.name}: {_map_mistake(error)}"
+                f"stream_maps fails on {_failing_column(error)} of {self.name}: "
+                f"{_map_mistake(error)}"
             ) from None
 
     @cached_property
@@ -338,6 +340,14 @@ def _lacking(
             yield here
         elif "properties" in other:  # else the object is wanted as a whole
             yield from _lacking(other, definition, here)
+
+
+def _failing_column(error: Exception) -> str:
+    """The column whose expression fails: only the SDK's call of it knows."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if "property_name" in frame.f_locals:
+            return str(frame.f_locals["property_name"] or "__filter__")
+    return "a record"
 
 
 def _map_mistake(error: Exception) -> str:

@@ -23,9 +23,14 @@ from typing_extensions import override
 
 from tap_medchat_swell import pipeline, redaction, settings
 from tap_medchat_swell.bookmark import check_state
+from tap_medchat_swell.catalog import (
+    checked_schemas,
+    meltano_patterns,
+    pattern_problems,
+    without_unnamed,
+)
 from tap_medchat_swell.cli import (
     TapCommand,
-    check_catalog,
     load_config,
     read_environment,
     read_object,
@@ -36,6 +41,8 @@ from tap_medchat_swell.errors import ShutdownRequested, TapError
 from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.medchat import streams as medchat
 from tap_medchat_swell.privacy.pseudonyms import pseudonymizers
+from tap_medchat_swell.stream import load_schema
+from tap_medchat_swell.stream_maps import map_problems
 from tap_medchat_swell.swell import streams as swell
 from tap_medchat_swell.swell.api import SwellApi
 from tap_medchat_swell.writer import BufferedWriter
@@ -62,6 +69,8 @@ STREAMS: tuple[type[VendorStream], ...] = (
     swell.SwellMessages,
 )
 KEYS: dict[str, t.Any] = {stream.name: stream.primary_keys for stream in STREAMS}  # type: ignore[misc]
+# Read only if they are named: see `without_unnamed`.
+OPTIONAL = [s.name for s in STREAMS if not s.selected_by_default]  # type: ignore[misc]
 FLATTENING_DEPTH = 2  # spreads all columns of swell_messages
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # How long a signal waits for the line that is being written.
@@ -123,10 +132,11 @@ class TapMedchatSwell(Tap):
         config = {name: value for name, value in config.items() if not settings.is_blank(value)}
         self._rename_profile(config)
         invalid = self._sdk_setting_problems(config)
+        schemas = checked_schemas(catalog, {name: load_schema(name) for name in KEYS})
         if validate_config:
-            self._check_config(config, invalid)
+            self._check_config(config, invalid, schemas)
         if catalog is not None:
-            check_catalog(catalog, KEYS)
+            catalog = self._as_selected(catalog, config, schemas)
         with _signals_deferred():
             super().__init__(
                 config=self._for_the_sdk(config, invalid),
@@ -157,10 +167,14 @@ class TapMedchatSwell(Tap):
         """The configuration, typed."""
         return settings.Options.from_config(self.config)
 
-    def _check_config(self, config: Mapping[str, t.Any], invalid: Mapping[str, str]) -> None:
+    def _check_config(
+        self, config: Json, invalid: Mapping[str, str], schemas: Mapping[str, Json]
+    ) -> None:
         """Log what is ignored; raise TapError with all that is wrong, `invalid` included."""
         unknown = sorted(unknown_settings(config, self.known_settings()))
         found = [*invalid.values(), *problems(config)]
+        if "stream_maps" not in invalid:
+            found += map_problems(config.get("stream_maps") or {}, schemas)
         if found:
             # The hints too: a misspelled credential may be the reason.
             raise TapError(f"Config validation failed: {' '.join([*found, *unknown])}")
@@ -184,6 +198,31 @@ class TapMedchatSwell(Tap):
         config["privacy_profile"] = new
         if "hash_salt" in config:
             config.setdefault("pseudonym_key", config["hash_salt"])
+
+    def _as_selected(self, catalog: Json, config: Json, schemas: Mapping[str, Json]) -> Json:
+        """The catalog as Meltano's `select` means it; says which selected streams are not read.
+
+        Raises TapError for patterns that match nothing.
+        """
+        given = {entry["tap_stream_id"] for entry in catalog["streams"]}
+        for vendor in settings.CREDENTIALS:
+            own = {
+                name for name, stream in zip(KEYS, STREAMS, strict=True) if stream.vendor == vendor
+            }
+            if settings.has_credentials(vendor, config) and not given & own:
+                self.logger.warning(
+                    "%s is not read: the catalog has none of its streams (%s). Regenerate it "
+                    "with --discover.",
+                    vendor,
+                    ", ".join(sorted(own)),
+                )
+        patterns = meltano_patterns()
+        if patterns is None:
+            return catalog
+        found = [*pattern_problems(patterns, schemas)]
+        if found:
+            raise TapError(" ".join(found))
+        return without_unnamed(catalog, patterns, OPTIONAL)
 
     def _sdk_setting_problems(self, config: Mapping[str, t.Any]) -> dict[str, str]:
         """A sentence for each invalid setting of the SDK; it quotes no value."""
@@ -371,7 +410,7 @@ class TapMedchatSwell(Tap):
                 raise TapError(
                     "No stream is selected, so nothing would be read. Select streams in the "
                     "catalog (in Meltano: meltano select tap-medchat-swell --list, or the "
-                    "plugin's `select` setting)."
+                    "plugin's `select` setting; a wildcard does not select optional streams)."
                 )
             self.sync_all()
             self._end()

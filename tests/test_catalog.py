@@ -7,13 +7,27 @@ from pathlib import Path
 
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
-from tap_runs import MEDCHAT_STREAMS, STREAMS, SWELL_STREAMS, Cli, discover
+from tap_runs import (
+    DEFAULT_STREAMS,
+    MEDCHAT_STREAMS,
+    STREAMS,
+    SWELL_STREAMS,
+    Cli,
+    discover,
+    only,
+    select,
+    sync,
+)
 
+from tap_medchat_swell.catalog import SELECT_VARIABLE
 from tap_medchat_swell.privacy.profiles import CLASSES
 from tap_medchat_swell.stream import load_schema
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from medchat_swell_sandbox import Sandbox
+    from support.tap_process import Run
 
 SNAPSHOTS = Path(__file__).parent / "snapshots" / "catalog"
 MEDCHAT = {"medchat_org_id": "org", "medchat_access_token": "token"}
@@ -147,3 +161,127 @@ def test_every_column_but_the_keys_can_be_deselected(entry: dict[str, t.Any]) ->
 
     assert set(inclusion) == set(entry["schema"]["properties"])
     assert {name for name, value in inclusion.items() if value == "automatic"} == keys
+
+
+def legacy_stream(entry: dict[str, t.Any]) -> None:
+    del entry["metadata"]
+    entry["schema"]["selected"] = False
+
+
+def legacy_field(entry: dict[str, t.Any]) -> None:
+    entry["schema"]["properties"]["contact"]["properties"]["phone"]["selected"] = False
+
+
+def legacy_entry(entry: dict[str, t.Any]) -> None:
+    entry["selected"] = False
+
+
+@pytest.mark.parametrize("make_legacy", [legacy_stream, legacy_field, legacy_entry])
+def test_a_selection_in_the_old_form_is_refused(
+    sandbox: Sandbox,
+    config: dict[str, t.Any],
+    make_legacy: Callable[[dict[str, t.Any]], None],
+) -> None:
+    catalog = discover(config)
+    make_legacy(catalog["streams"][-1])
+
+    run = sync(config, catalog=catalog)
+
+    assert run.code == 1
+    assert 'swell_messages has "selected" outside of its metadata' in run.errors[-1]
+    assert not sandbox.requests
+
+
+def test_an_old_form_that_says_the_same_is_no_harm(
+    config: dict[str, t.Any],
+) -> None:
+    """Meltano writes both."""
+    catalog = select(discover(config), only("swell_messages"))
+    for entry in catalog["streams"]:
+        entry["selected"] = entry["tap_stream_id"] == "swell_messages"
+
+    assert sync(config, catalog=catalog).streams == {"swell_messages"}
+
+
+def test_metadata_that_deselects_no_field_is_refused(config: dict[str, t.Any]) -> None:
+    catalog = discover(config)
+    part = {"breadcrumb": ["properties", "txt"], "metadata": {"selected": False}}
+    catalog["streams"][-1]["metadata"].append(part)
+
+    run = sync(config, catalog=catalog)
+
+    assert run.code == 1
+    assert "deselects txt of swell_messages, but there is no such field. Did" in run.errors[-1]
+
+
+def test_a_catalog_without_a_vendors_streams(config: dict[str, t.Any]) -> None:
+    catalog = discover(MEDCHAT)
+
+    run = sync(config, catalog=catalog)
+
+    assert run.code == 0
+    assert (
+        "Swell is not read: the catalog has none of its streams (swell_message_counts, "
+        "swell_messages). Regenerate it with --discover." in run.log
+    )
+    assert "MedChat is not read" not in run.log
+
+
+class TestMeltanosSelect:
+    """Meltano hands over its patterns, besides the metadata that it makes of them."""
+
+    def read(
+        self, monkeypatch: pytest.MonkeyPatch, config: dict[str, t.Any], *patterns: str
+    ) -> Run:
+        monkeypatch.setenv(SELECT_VARIABLE, json.dumps(patterns))
+        return sync(config, catalog=select(discover(config), only(*STREAMS)))
+
+    def test_a_wildcard_does_not_select_optional_streams(
+        self, monkeypatch: pytest.MonkeyPatch, config: dict[str, t.Any]
+    ) -> None:
+        run = self.read(monkeypatch, config, "*.*", "sms_*.*", "!sms_memberships.name")
+
+        assert run.code == 0, run.log
+        assert run.streams == set(DEFAULT_STREAMS)
+
+    def test_their_names_do(
+        self, monkeypatch: pytest.MonkeyPatch, config: dict[str, t.Any]
+    ) -> None:
+        run = self.read(monkeypatch, config, "*.*", "sms_memberships.*", "sms_text_bot_executions")
+
+        assert run.streams == set(STREAMS)
+
+    @pytest.mark.parametrize(
+        ("pattern", "meant"),
+        [
+            ("sms_mesages.*", "sms_messages"),
+            ("SMS_MESSAGES.*", "sms_messages"),
+            ("!swell_messages.contact__phone", "contact.phone"),
+            ("!*.additional_propertys", "additional_properties"),
+            ("!sms_chats.Name", "name"),
+        ],
+    )
+    def test_a_pattern_that_matches_nothing(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        sandbox: Sandbox,
+        config: dict[str, t.Any],
+        pattern: str,
+        meant: str,
+    ) -> None:
+        run = self.read(monkeypatch, config, "*.*", pattern)
+
+        assert run.code == 1
+        assert run.errors == [
+            f"The select pattern '{pattern}' matches nothing. Did you mean '{meant}'?"
+        ]
+        assert not sandbox.requests
+
+    def test_patterns_that_match(
+        self, monkeypatch: pytest.MonkeyPatch, config: dict[str, t.Any]
+    ) -> None:
+        del config["swell_api_token"]
+
+        run = self.read(monkeypatch, config, "sms_chats", "!swell_messages.contact.phone", "*.na*")
+
+        assert run.code == 0, run.log

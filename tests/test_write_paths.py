@@ -140,7 +140,7 @@ def test_a_map_that_fails_on_a_record(config: Config) -> None:
     run = sync({**config, "stream_maps": {"sms_messages": {"h": "int('x')"}}})
 
     assert run.code == 1
-    assert run.errors[0].startswith("stream_maps fails on a record of sms_messages: ValueError.")
+    assert run.errors[0].startswith("stream_maps fails on h of sms_messages: ValueError.")
     assert "mistake" not in run.log
 
 

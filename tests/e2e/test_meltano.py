@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import typing as t
 
-from medchat_swell_sandbox import Sandbox
+import pytest
+from medchat_swell_sandbox import Dataset, Sandbox
+from tap_runs import DEFAULT_STREAMS
 
 from .comparison import assert_table
 from .loads import FORMS, expected, history, let_things_happen, rows_held
@@ -13,7 +15,7 @@ from .targets import EMPTY_IS_NULL, duckdb_table
 from .tools import SCHEMA
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tap_runs import Record
@@ -72,3 +74,32 @@ def test_postgres(project: MeltanoProject, postgres: PostgreSQL) -> None:
     }
 
     full_and_incremental(project, "target-postgres", postgres.rows)
+
+
+@pytest.fixture
+def to_jsonl(project: MeltanoProject, tmp_path: Path) -> Iterator[MeltanoProject]:
+    """A project that loads a small sandbox into `tmp_path`."""
+    with Sandbox(Dataset.generate(seed=1, chats=5, swell_messages=5)) as sandbox:
+        project.point_at(sandbox, "tap-medchat-swell")
+        project.variables["TARGET_JSONL_DESTINATION_PATH"] = str(tmp_path)
+        yield project
+
+
+def test_meltanos_default_select_reads_no_optional_streams(
+    to_jsonl: MeltanoProject, tmp_path: Path
+) -> None:
+    """`meltano add` writes no `select`, which is the same as this."""
+    to_jsonl.variables["TAP_MEDCHAT_SWELL__SELECT"] = '["*.*"]'
+
+    to_jsonl.meltano("run", "tap-medchat-swell", "target-jsonl")
+
+    assert {file.stem for file in tmp_path.glob("*.jsonl")} == set(DEFAULT_STREAMS)
+
+
+def test_a_select_pattern_that_matches_nothing(to_jsonl: MeltanoProject) -> None:
+    patterns = '["*.*", "!swell_messages.contact__phone"]'
+    to_jsonl.variables["TAP_MEDCHAT_SWELL__SELECT"] = patterns
+
+    log = to_jsonl.meltano("run", "tap-medchat-swell", "target-jsonl", code=1)
+
+    assert "'!swell_messages.contact__phone' matches nothing. Did you mean 'contact.phone'?" in log

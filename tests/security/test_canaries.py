@@ -267,7 +267,7 @@ class TestGoodRuns:
         run = cli(config={**config, "stream_maps": maps}, env=DEBUG)
 
         assert run.code == 1
-        assert "nme is not known there" in run.errors[-1]
+        assert "uses nme, which is not known there" in run.errors[-1]
         assert_clean(run)
 
     @pytest.mark.parametrize("expression", [f"md5('{SALT}' + ", f"'{SALT}"])
@@ -275,7 +275,7 @@ class TestGoodRuns:
         run = cli(config={**config, "stream_maps": {"sms_chats": {"name": expression}}}, env=DEBUG)
 
         assert run.code == 1
-        assert "Failed to parse expression" in run.errors[-1]
+        assert "is not a valid expression" in run.errors[-1]
         assert_clean(run)
 
     def test_odd_dates_and_keys_are_not_told(
