@@ -14,7 +14,7 @@ WORKERS ?= 4
 N ?= 5000
 DB ?= output/demo.duckdb
 
-.PHONY: help demo test targets lint chaos mutants bench meltano sql locks check-locks generate format audit \
+.PHONY: help demo test targets lint chaos bench meltano sql locks check-locks generate format audit \
 	setup test-tools clean
 
 help: ## List the targets.
@@ -46,9 +46,6 @@ lint: setup ## Run the linters; check imports, docs, locks and generated files.
 
 chaos: setup ## Run random histories against the tap: make chaos N=5000
 	@CHAOS_SCHEDULES=$(N) $(PYTHON) -m pytest tests/chaos -n $(WORKERS) $(ARGS)
-
-mutants: setup ## Break the tap's rules one by one and check that chaos notices (an hour).
-	@$(PYTHON) -m tests.chaos.mutants $(ARGS)
 
 bench: setup ## Measure speed and memory (half an hour).
 	@benchmarks/run

@@ -2,7 +2,7 @@
 
     pytest tests/chaos                       the default number of scenarios
     CHAOS_SCHEDULES=5000 pytest tests/chaos -n 2
-    python -m tests.chaos.mutants            breaks the tap's rules one by one
+    pytest tests/chaos/test_mutants.py       breaks the tap's rules one by one
 
 `spec` draws what happens and `runner` makes it happen. `history` remembers every form that
 the vendors' rows have had, `target` is a warehouse that keeps what it received. After each

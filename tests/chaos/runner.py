@@ -224,7 +224,8 @@ class Scenario:
 
     def _completed_streams(self, played: Played) -> list[str]:
         """The streams that were read to the end, in a run that may have failed otherwise."""
-        if played.run.code == 0 and not played.closed_stdout:
+        is_open = invariants.has_seen_no_chats(played.run, played.sandbox.requests)
+        if played.run.code == 0 and not played.closed_stdout and not is_open:
             return list(played.streams)
         before = bookmarks.bookmarks_of(played.given)
         after = bookmarks.bookmarks_of((played.run.states or [{}])[-1])

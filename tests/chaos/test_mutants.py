@@ -1,7 +1,8 @@
-"""Every mutant still finds its function; `python -m tests.chaos.mutants` tries them."""
+"""Every mutant is noticed by its regression: no rule is broken without a test that fails."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing as t
 
@@ -9,9 +10,20 @@ import pytest
 from medchat_swell_sandbox import Dataset, Sandbox
 from support.tap_process import TapServer
 
+from . import test_regressions
 from .mutants import MUTANTS, VARIABLE
+from .runner import Runner
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    with Runner() as running:
+        yield running
 
 
 def accepts(function: t.Callable[..., t.Any], count: int) -> bool:
@@ -45,3 +57,17 @@ def test_a_mutant_reaches_the_process_that_runs_the_tap(monkeypatch: pytest.Monk
 
     assert filters
     assert all(" gt " in text and " ge " not in text for text in filters)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_noticed(name: str, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, name)
+    scenario = functools.partial(test_regressions.test_found, MUTANTS[name].noticed_by)
+    regression = getattr(test_regressions, MUTANTS[name].noticed_by, scenario)
+
+    with pytest.raises(AssertionError) as noticed:
+        regression(runner)
+
+    # It broke a promise, not the tap.
+    assert "Traceback" not in str(noticed.value)
+    assert "please report" not in str(noticed.value)

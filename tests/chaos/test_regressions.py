@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import typing as t
+from datetime import timedelta
 
 import pytest
 from medchat_swell_sandbox import Fault
@@ -13,6 +15,8 @@ from .spec import MEDCHAT_OUTAGES, NEWEST_DAYS, SWELL_OUTAGES, RunPlan, Scenario
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .runner import Scenario
 
 SIGNAL_TIMES = 3  # a signal never arrives at quite the same moment
 UNSTABLE_TIMES = 8  # an order that changes with every request
@@ -167,7 +171,6 @@ FOUND: dict[str, ScenarioSpec] = {
             ("swell_repeat_across_locations", True),
         ),
     ),
-    # Each of these four notices a mutant that random scenarios may miss.
     "one_server_error_is_retried": ScenarioSpec(
         chats=40, settings=SMALL, runs=(RunPlan(faults=(Fault("status", status=503, after=5),)),)
     ),
@@ -264,6 +267,10 @@ FOUND: dict[str, ScenarioSpec] = {
             RunPlan(),
             RunPlan(
                 before=("change_swell_message",) * 12,
+                stop=Stop(how="SIGKILL", after="request", at=1),
+            ),
+            RunPlan(
+                days_later=1,
                 faults=(Fault("status", status=404, where="updated_after", times=None),),
             ),
             RunPlan(),
@@ -321,6 +328,12 @@ FOUND: dict[str, ScenarioSpec] = {
         for kind in MEDCHAT_OUTAGES
     },
     **{
+        f"{kind}_for_all_of_a_first_run_is_not_no_chats": MEDCHAT_ONCE(
+            seed=17, runs=(RunPlan(faults=(Fault(kind, where="medchat", times=30),)),)
+        )
+        for kind in MEDCHAT_OUTAGES
+    },
+    **{
         f"{kind}_in_a_later_run_is_not_no_chats": MEDCHAT_ONCE(
             seed=18,
             runs=(
@@ -353,7 +366,6 @@ FOUND: dict[str, ScenarioSpec] = {
             RunPlan(before=("add_message", "change_chat", "add_swell_message") * 3),
         ),
     ),
-    # Each of these three notices a mutant that random scenarios may miss.
     "a_stream_selected_while_a_scan_is_interrupted": MEDCHAT_ONCE(
         seed=22,
         runs=(
@@ -363,6 +375,55 @@ FOUND: dict[str, ScenarioSpec] = {
     ),
     "other_locations_are_read_from_start_date": SWELL_ONCE(
         seed=23, swell_messages=60, days=30, runs=(RunPlan(locations=(1,)), RunPlan())
+    ),
+    # Here nothing but the last days' windows brings what came after the last run.
+    "days_that_are_not_over_are_read_again": SWELL_ONCE(
+        seed=27,
+        swell_messages=60,
+        days=9,
+        settings=(*SMALL, ("swell_lookback_days", 0)),
+        quirks=(("swell_updated_after", "none"),),
+        runs=(RunPlan(), MORE_MESSAGES),
+    ),
+    "half_a_document_is_no_empty_account": MEDCHAT_ONCE(
+        seed=28, runs=(RunPlan(faults=(Fault("truncated_json", where="medchat", times=2),)),)
+    ),
+    "chats_change_between_runs": MEDCHAT_ONCE(
+        seed=29,
+        chats=20,
+        runs=(RunPlan(), RunPlan(before=("add_message", "change_chat") * 4)),
+    ),
+    "casing_changes_with_every_request": MEDCHAT_ONCE(
+        seed=31, chats=20, quirks=(("medchat_casing", "rotating"),)
+    ),
+    "answers_come_in_another_order": SWELL_ONCE(
+        seed=32,
+        swell_messages=90,
+        days=12,
+        jitter_ms=8,
+        settings=(*SMALL, ("max_concurrency", 8)),
+        runs=tuple(
+            RunPlan(stop=Stop(how="closed_stdout+kill", after="line", at=at))
+            for at in range(12, 36, 4)
+        ),
+    ),
+    # The target dies after some line: what it has got is all that the next run may rely on.
+    "a_target_dies_at_any_line": ScenarioSpec(
+        seed=30,
+        chats=60,
+        days=9,
+        settings=SMALL,
+        runs=tuple(
+            RunPlan(stop=Stop(how="closed_stdout+kill", after="line", at=at))
+            for at in range(24, 44, 2)
+        ),
+    ),
+    "old_windows_are_rescanned_in_time": MEDCHAT_ONCE(
+        seed=25,
+        chats=60,
+        days=400,
+        settings=(*SMALL, ("medchat_rescan_days", 3)),
+        runs=(RunPlan(), RunPlan(before=("change_chat",) * 12), RunPlan(days_later=3.5)),
     ),
     "cut_collections_are_completed": MEDCHAT_ONCE(
         seed=24,
@@ -382,7 +443,8 @@ def times(spec: ScenarioSpec) -> int:
     """How often to play a scenario that takes another course each time."""
     if "unstable" in dict(spec.quirks).values():
         return UNSTABLE_TIMES
-    return SIGNAL_TIMES if any(plan.stop for plan in spec.runs) else 1
+    has_signal = any(plan.stop and "closed" not in plan.stop.how for plan in spec.runs)
+    return SIGNAL_TIMES if has_signal else 1
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -391,14 +453,13 @@ def test_found(name: str, runner: Runner) -> None:
         runner.play(FOUND[name])
 
 
-@pytest.mark.parametrize("stopped", ["SIGKILL", "closed_stdout+kill"])
-def test_a_change_reverted_between_two_scans(runner: Runner, stopped: str) -> None:
+def test_a_change_reverted_between_two_scans(runner: Runner) -> None:
     """A chat's status changes and changes back between two scans that complete.
 
     The only scan that saw it was killed before its STATE, so the next one computes the same
     digests as the one before, while the target holds a status that is no longer true.
     """
-    for line in range(3, 12):
+    for line, stopped in itertools.product(range(3, 12), ("SIGKILL", "closed_stdout+kill")):
         scenario = runner.prepare(ScenarioSpec(seed=5, chats=20, vendors="medchat", settings=SMALL))
         scenario.run(RunPlan())
         chat = scenario.sandbox.dataset.chats_created(None, None)[0]
@@ -409,6 +470,38 @@ def test_a_change_reverted_between_two_scans(runner: Runner, stopped: str) -> No
         scenario.run(RunPlan())
         scenario.run(RunPlan())  # the one before may have resumed the killed one's scan
         assert scenario.runs[-1].code == 0
+
+
+def test_changes_behind_a_refused_updated_after_come_later(runner: Runner) -> None:
+    scenario = runner.prepare(SWELL_ONCE(seed=11, swell_messages=60, days=30))
+    scenario.run(RunPlan())
+    for _ in range(12):
+        scenario.sandbox.dataset.mutate(scenario.rng, "change_swell_message")
+    scenario.history.observe()
+    scenario.clock.offset += timedelta(days=1)
+
+    scenario.sandbox.faults.add(Fault("status", status=422, where="updated_after", times=None))
+    offset = scenario.clock.offset.total_seconds()
+    refused = scenario.server.start(
+        scenario.config, scenario.target.state, clock_offset=offset
+    ).finish()
+    scenario.target.receive(refused)
+    scenario.oracle.note(refused.states)
+    scenario.run(RunPlan())
+
+    assert refused.code == 0
+    assert "refused updated_after" in refused.log
+
+
+def test_what_comes_during_a_scan_is_all_that_comes_again(runner: Runner) -> None:
+    scenario = runner.prepare(MEDCHAT_ONCE(seed=26))
+    scenario.run(RunPlan(during=tuple((number, "add_message") for number in range(2, 12))))
+
+    scenario.run(RunPlan())
+    scenario.run(RunPlan())
+
+    assert len(scenario.runs[1].records("sms_messages")) <= 10
+    assert not scenario.runs[2].records("sms_messages")
 
 
 def test_unchanged_rows_do_not_come_again_when_ties_move(runner: Runner) -> None:
@@ -446,14 +539,29 @@ def test_one_chat_per_page_is_refused(runner: Runner) -> None:
     assert not any(run.state["bookmarks"].values())
 
 
-def test_a_crowded_second_is_read_with_a_larger_top(runner: Runner) -> None:
-    scenario = runner.prepare(MEDCHAT_ONCE(chats=30, quirks=(("medchat_order", "shuffled_ties"),)))
+def crowded_second(runner: Runner, chats: int, *quirks: tuple[str, t.Any]) -> Scenario:
+    """A scenario whose chats were all created at one instant."""
+    quirks = (("medchat_order", "shuffled_ties"), *quirks)
+    scenario = runner.prepare(MEDCHAT_ONCE(chats=chats, quirks=quirks))
     dataset = scenario.sandbox.dataset
-    chats = dataset.chats_created(None, None)
-    for chat in chats:
-        chat.created = chats[0].created
-    dataset.load_chats(chats)
+    rows = dataset.chats_created(None, None)
+    for chat in rows:
+        chat.created = rows[0].created
+    dataset.load_chats(rows)
     scenario.history.observe()
+    return scenario
+
+
+def test_a_crowded_second_of_capped_pages_is_read_more_than_once(runner: Runner) -> None:
+    scenario = crowded_second(runner, 40, ("medchat_page_cap", 4))
+
+    scenario.run(RunPlan())
+
+    assert scenario.runs[0].code == 0
+
+
+def test_a_crowded_second_is_read_with_a_larger_top(runner: Runner) -> None:
+    scenario = crowded_second(runner, 30)
 
     scenario.run(RunPlan())
 

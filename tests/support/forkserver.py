@@ -69,6 +69,8 @@ def become(job: Job) -> None:
     os.environ.clear()
     os.environ.update(job["env"])
     sys.argv[1:] = job["arguments"]
+    if mutant := os.environ.get("TAP_MUTANT"):
+        importlib.import_module("chaos.mutants").apply(mutant)
     if job["hurry"]:
         hurry()
     if job.get("clock_offset"):
@@ -87,8 +89,6 @@ def hurry() -> None:
 
 
 if __name__ == "__main__":
-    if mutant := os.environ.get("TAP_MUTANT"):
-        importlib.import_module("chaos.mutants").apply(mutant)
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as channel:

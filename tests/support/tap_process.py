@@ -187,10 +187,11 @@ class TapServer:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tap-runs-")
-        self._environment = {
-            name: value for name, value in os.environ.items() if "COVERAGE" not in name
-        }
-        self._environment["TAP_MEDCHAT_SWELL_LOGLEVEL"] = "INFO"
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+        return {**kept, "TAP_MEDCHAT_SWELL_LOGLEVEL": "INFO"}
 
     def __enter__(self) -> Self:
         self._forks = ForkServer(self._environment)
