@@ -3,12 +3,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+import phonenumbers
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tap_medchat_swell.privacy.pseudonyms import (
+    _NORTH_AMERICAN,
     Code,
     is_region,
     keyed_hash,
+    normalize_phone,
     pseudonymizers,
     surrogate,
 )
@@ -151,3 +156,20 @@ def test_surrogates_hold_in_their_scope_only() -> None:
 )
 def test_regions(name: str, *, known: bool) -> None:
     assert is_region(name) is known
+
+
+DIGITS = st.text("0123456789", min_size=9, max_size=12)
+SEPARATED = st.lists(
+    st.sampled_from(["+", "1", "217", "555", "0199", "234", "(", ")", " ", "-", ".", "911", "0"]),
+    max_size=12,
+).map("".join)
+
+
+@given(st.one_of(DIGITS, SEPARATED, st.from_regex(_NORTH_AMERICAN, fullmatch=True)))
+@settings(max_examples=1000)
+def test_the_short_way_gives_what_the_library_does(text: str) -> None:
+    short = normalize_phone(text, "US")
+
+    if _NORTH_AMERICAN.fullmatch(text):
+        number = phonenumbers.parse(text, "US")
+        assert short == phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

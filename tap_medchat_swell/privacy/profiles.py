@@ -48,6 +48,7 @@ KEY_ID = {
         "description": "The setting pseudonym_key_id: which key the record's codes were made with.",
     }
 }
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?[\d\s:.TZ+-]{0,30}", re.ASCII)
 _DECLARED = re.compile(r"\bPHI: (\w+)\.?\s*$")
 _TEXT = ["string", "null"]
 
@@ -64,16 +65,19 @@ class Profile(t.NamedTuple):
     schema: Json
 
 
-def _finished(steps: Sequence[Step], record: Row) -> Row:
-    finished: Row = {}
-    for source, target, change in steps:
-        value = record.get(source)
-        finished[target] = value if change is None or value is None else change(value)
-    return finished
+def _finisher(steps: Sequence[Step]) -> Callable[[Row], Row]:
+    """Makes the written record of a mapped one: what is kept, then what is changed."""
+    kept = [target for _, target, change in steps if change is None]
+    changed = [(source, target, change) for source, target, change in steps if change is not None]
 
+    def finish(record: Row) -> Row:
+        finished = {name: record[name] for name in kept}
+        for source, target, change in changed:
+            value = record[source]
+            finished[target] = None if value is None else change(value)
+        return finished
 
-def _each_finished(steps: Sequence[Step], records: Sequence[Row]) -> list[Row]:
-    return [_finished(steps, record) for record in records]
+    return finish
 
 
 def describe_classes(properties: Mapping[str, Json]) -> None:
@@ -107,12 +111,16 @@ def compile_profile(
     `own` is the stream's schema without what the user's catalog adds.
     """
     compiler = _Compiler(options, stream, keys)
-    columns = list(compiler.columns(own["properties"], selected["properties"]))
+    columns = sorted(compiler.columns(own["properties"], selected["properties"]), key=_is_changed)
     schema = {**selected, "properties": {step[1]: definition for step, definition in columns}}
     steps = [step for step, _ in columns]
     is_same = all(change is None for _, _, change in steps)
-    finish = None if is_same else functools.partial(_finished, steps)
+    finish = None if is_same else _finisher(steps)
     return Profile(frozenset(source for source, _, _ in steps), finish, schema)
+
+
+def _is_changed(column: tuple[Step, Json]) -> bool:
+    return column[0][2] is not None
 
 
 class _Compiler:
@@ -152,13 +160,13 @@ class _Compiler:
         """An object's column, or a list's, with what is left of its fields, if anything is."""
         inner = resolved(definition)
         is_list = "items" in inner
-        columns = list(self.columns(own, fields_of(definition), nested=True))
+        columns = sorted(self.columns(own, fields_of(definition), nested=True), key=_is_changed)
         if not columns:
             return
         properties = {step[1]: definition for step, definition in columns}
         fields = {"type": ["object"], "properties": properties}
-        finish = _each_finished if is_list else _finished
-        change = functools.partial(finish, [step for step, _ in columns])
+        finish = _finisher([step for step, _ in columns])
+        change = (lambda records: [finish(record) for record in records]) if is_list else finish
         kind = {"type": ["array", "null"], "items": fields} if is_list else fields
         whole = kind if is_list else {**fields, "type": ["object", "null"]}
         described = {key: inner[key] for key in ("description",) if key in inner}
@@ -167,7 +175,8 @@ class _Compiler:
     def _column(self, name: str, phi: str, definition: Json) -> Iterator[tuple[Step, Json]]:
         action = self._actions.get(phi, "drop")
         if action == "keep":
-            yield (name, name, None), definition
+            is_free = phi == "date" and self._name != "none" and "format" not in definition
+            yield (name, name, as_date if is_free else None), definition
         elif action == "pseudonym":
             text = {"type": _TEXT, "description": f"Pseudonym of {name}."}
             yield (name, f"{name}_pseudonym", self._codes[phi]), text
@@ -176,7 +185,18 @@ class _Compiler:
             yield (name, f"{name}_year", year), number
 
 
+def as_date(value: t.Any) -> str | None:
+    """The text if it is nothing but a date, which a column without a format need not be."""
+    is_date = isinstance(value, str) and _DATE.fullmatch(value)
+    return value if is_date else None
+
+
 def year(value: t.Any) -> int | None:
     """The year that a date begins with; None where it does not begin with one."""
-    match = re.match(r"(\d{4})\b", value) if isinstance(value, str) else None
+    return _year(value[:5]) if isinstance(value, str) else None
+
+
+@functools.lru_cache(1000)
+def _year(start: str) -> int | None:
+    match = re.match(r"(\d{4})\b", start, re.ASCII)
     return int(match[1]) if match else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hmac
 import json
+import re
 import typing as t
 import unicodedata
 
@@ -17,7 +18,12 @@ if t.TYPE_CHECKING:
 
 Code = t.Callable[[t.Any], str | None]
 CACHED = 10_000  # pseudonyms remembered per kind: parsing a phone number takes most of the time
+CACHED_IDS = 100  # a chat's messages come together
 SURROGATE_LENGTH = 32
+# What most numbers look like; parsing them takes fifty times as long, and gives the same.
+_NORTH_AMERICAN = re.compile(
+    r"(?:\+?1[ .-]?)?\(?([2-9]\d\d)\)?[ .-]?(\d{3})[ .-]?(\d{4})", re.ASCII
+)
 
 
 def keyed_hash(key: bytes, message: bytes) -> str:
@@ -46,6 +52,8 @@ def is_region(name: str) -> bool:
 
 def normalize_phone(text: str, region: str) -> str:
     """E.164, without an extension; what is no phone number is normalized like a name."""
+    if region == "US" and (common := _NORTH_AMERICAN.fullmatch(text)):
+        return "+1" + "".join(common.groups())
     import phonenumbers  # noqa: PLC0415 - a tenth of a second that most runs need not spend
 
     try:
@@ -70,10 +78,12 @@ def pseudonymizers(key: str, region: str) -> dict[str, Code]:
 
 
 def _pseudonymizer(key: str, kind: str, normalize: Callable[[str], str]) -> Code:
+    secret = key.encode()
+
     @functools.lru_cache(CACHED)
     def of_text(text: str) -> str | None:
         form = normalize(text)
-        return keyed_hash(key.encode(), _message(kind, form)) if form else None
+        return keyed_hash(secret, _message(kind, form)) if form else None
 
     def pseudonym(value: t.Any) -> str | None:
         if value is None:
@@ -85,12 +95,13 @@ def _pseudonymizer(key: str, kind: str, normalize: Callable[[str], str]) -> Code
 
 def surrogate(key: str, *scope: str) -> Code:
     """A function that gives an ID of this scope its surrogate; null for null."""
+    secret, prefix = key.encode(), _message("surrogate", *scope, "")
 
+    @functools.lru_cache(CACHED_IDS)
     def of_id(value: t.Any) -> str | None:
         if value is None:
             return None
-        message = _message("surrogate", *scope, str(value))
-        return keyed_hash(key.encode(), message)[:SURROGATE_LENGTH]
+        return keyed_hash(secret, prefix + _message(str(value)))[:SURROGATE_LENGTH]
 
     return of_id
 

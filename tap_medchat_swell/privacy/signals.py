@@ -33,14 +33,14 @@ _LINK = re.compile(
 _DOT = re.compile(r"\w\.\w")
 _STEMS = (
     *("stop", "subscri", "opt", "remove me", "take me off", "alone", "quit", "cease"),
-    *("don", "do not", "never", "no m", "no l", "no e", "not want", "dej", "parar", "alto"),
+    *("don", "do not", "never", "no ", "dej", "parar", "alto"),
 )
 _ABOUT = r"(?:text|txt|messag|msg|contact|sms|call|send|mensaje|bother)\w*"
 _LIKELY = re.compile(
     r"\bunsubscri\w+|\bopt(?:ed|ing)? (?:me )?out\b"
     r"|\bremove me\b|\btake me off\b|\bleave me alone\b"
     rf"|\b(?:stop|quit|cease)\b.{{0,30}}\b{_ABOUT}"
-    rf"|\b(?:do not|don t|dont|never|no more|no longer|not want)\b.{{0,30}}\b{_ABOUT}"
+    rf"|\b(?:do not|don t|dont|never|no more|no longer)\b.{{0,30}}\b{_ABOUT}"
     r"|\bplease stop\b|\bstop please\b|\bstop it\b|\bstop stop\b|\bstop now\b"
     r"|\bno (?:me |nos )?(?:envi|mand|escrib)\w+|\bdej\w+ de (?:envi|mand|escrib)\w+"
     r"|\bno mas mensajes\b|\b(?:parar|alto)\b.{0,20}\bmensajes\b"
