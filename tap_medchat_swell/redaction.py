@@ -8,6 +8,7 @@ exceptions that this tap did not raise itself.
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import json
 import logging
@@ -91,7 +92,19 @@ class Redactor:
 
 
 def _at_least(length: int, values: Iterable[str]) -> Iterable[str]:
-    return (value for value in map(str.strip, values) if len(value) >= length)
+    stripped = map(str.strip, values)
+    return (value for value in stripped if len(value) >= length and value not in _own_words())
+
+
+@functools.cache
+def _own_words() -> frozenset[str]:
+    """The words in this package's source, as in log lines and names of settings.
+
+    A value that is one of them tells nothing, and removing it would garble every line.
+    """
+    paths = Path(__file__).parent.rglob("*.py")
+    words = {word for path in paths for word in re.findall(r"\w+", path.read_text("utf-8"))}
+    return frozenset(part for word in words for part in (word, *word.split("_")))
 
 
 def _any_of(forms: Iterable[str]) -> str:

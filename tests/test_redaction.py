@@ -67,7 +67,7 @@ def test_every_form_is_taken_out_of_records(redactor: Redactor, form: str) -> No
 
 def line_of(**parts: t.Any) -> bytes:
     """A Singer message."""
-    return msgspec.json.encode({"type": "ANY", "stream": "additional", **parts}) + b"\n"
+    return msgspec.json.encode({"type": "ANY", "stream": "extraneous", **parts}) + b"\n"
 
 
 def test_what_is_not_sent_stays_in_records(redactor: Redactor) -> None:
@@ -82,9 +82,9 @@ def test_what_is_not_sent_stays_in_records(redactor: Redactor) -> None:
     [
         ("12345678", line_of(record={"id": 912345678, "text": ""})),
         ("nightly-tok", line_of(record={"text": "a\nightly-tok"})),
-        ("additional", line_of(record={"additional": 1, "n": 2**70})),
-        ("additional", line_of(schema={"additional": "additional"})),
-        ("additional", line_of(value={"bookmarks": {"additional": 1}})),
+        ("extraneous", line_of(record={"extraneous": 1, "n": 2**70})),
+        ("extraneous", line_of(schema={"extraneous": "extraneous"})),
+        ("extraneous", line_of(value={"bookmarks": {"extraneous": 1}})),
     ],
 )
 def test_messages_stay_what_they_are(token: str, message: bytes) -> None:
@@ -121,6 +121,18 @@ def test_without_secrets_text_stays() -> None:
     assert Redactor().line(line_of(record={})) == line_of(record={})
 
 
+@pytest.mark.parametrize("value", ["token", "messages", "sms_messages", "medchat_access_token"])
+def test_the_taps_own_words_stay(value: str) -> None:
+    """Else every log line of a trial with such a token would be garbled, and its records."""
+    redactor = Redactor()
+    redactor.protect([value, TOKEN], sent=[value, TOKEN])
+    text = f"sms_messages: check medchat_access_token; the token sent no messages. {value}"
+    line = line_of(record={"text": text})
+
+    assert redactor.text(f"{text} {TOKEN}") == f"{text} {MASK}"
+    assert redactor.line(line) == line
+
+
 @pytest.mark.parametrize("values", [[""], ["  "], [], ["a"]])
 def test_a_secret_of_next_to_nothing_masks_nothing(values: list[str]) -> None:
     redactor = Redactor()
@@ -131,9 +143,9 @@ def test_a_secret_of_next_to_nothing_masks_nothing(values: list[str]) -> None:
 
 def test_a_secret_within_a_longer_one_leaves_no_rest() -> None:
     redactor = Redactor()
-    redactor.protect(["secret", "secret-token-2"])
+    redactor.protect(["s3cret", "s3cret-token-2"])
 
-    assert redactor.text("x secret-token-2 y secret") == f"x {MASK} y {MASK}"
+    assert redactor.text("x s3cret-token-2 y s3cret") == f"x {MASK} y {MASK}"
 
 
 def test_secrets_add_up() -> None:
