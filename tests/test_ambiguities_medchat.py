@@ -294,6 +294,18 @@ def test_m15_rest_of_a_cut_collection_is_followed(medchat: Readings) -> None:
     medchat.holds_all(medchat_expanded_cap=2, medchat_expanded_cap_link=True)
 
 
+@pytest.mark.parametrize("chats", [40, 1500])
+def test_m15_long_threads_are_no_truncated_ones(medchat: Readings, chats: int) -> None:
+    medchat.sandbox.reload(Dataset.generate(seed=1, chats=chats, swell_messages=0))
+    settings = {"medchat_page_size": 100}
+
+    whole = medchat.run_again(None, settings)
+    truncated = medchat.run_again(None, settings, medchat_expanded_cap=10)
+
+    assert "may truncate" not in whole.log
+    assert "have exactly 10 Messages and none has more" in truncated.log
+
+
 def test_m16_scope_of_an_expand_is_named(medchat: Readings) -> None:
     scopes = medchat.sandbox.credentials.medchat_scopes
     medchat.sandbox.credentials.medchat_scopes = frozenset()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import typing as t
 
 import pytest
@@ -36,6 +37,31 @@ def test_keys_do_not_depend_on_how_a_date_is_written() -> None:
 
     assert len({key for text in texts for _, key in messages({"id": "c", "messages": [text]})}) == 1
     assert len({ChatRows().identify(chat) for chat in chats}) == 1
+
+
+def warnings(sizes: list[int], caplog: pytest.LogCaptureFixture) -> str:
+    """What is logged where chats have so many messages."""
+    children = ChildRows("Messages", "id")
+    for size in sizes:
+        rows = [{"id": number} for number in range(size)]
+        list(children.rows(taken({"id": "c", "messages": rows})))
+    children.warn_if_truncated(logging.getLogger("test"))
+    return caplog.text
+
+
+@pytest.mark.parametrize("sizes", [[10, 10, 10], [50, 50, 50, 50, 49, 49, 49, 3], [100] * 9])
+def test_a_pile_at_a_round_maximum_is_suspicious(
+    sizes: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert f"have exactly {max(sizes)} Messages and none has more" in warnings(sizes, caplog)
+
+
+@pytest.mark.parametrize(
+    "sizes", [[], [10, 10], [11] * 9, [0, 0, 0], [10, 10, 10, 11], [10, 10, 10, 9, 9, 9, 9]]
+)
+def test_other_maxima_are_not(sizes: list[int], caplog: pytest.LogCaptureFixture) -> None:
+    """Few long threads of a natural length are fewer than those that are shorter by one."""
+    assert warnings(sizes, caplog) == ""
 
 
 def test_a_long_id_fits_its_column() -> None:

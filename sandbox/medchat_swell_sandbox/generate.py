@@ -100,8 +100,9 @@ class History:
 
     def _thread_length(self, number: int, mean: int) -> int:
         if number % LONG_THREAD_EVERY == LONG_THREAD_EVERY // 2:
-            return mean * LONG_THREAD_FACTOR
-        return self._rng.choice((0, mean, mean, mean, 2 * mean))
+            return mean * LONG_THREAD_FACTOR + number % 7
+        # No round maximum: it would look like a server that truncates.
+        return self._rng.choice((0, mean, mean, mean, 2 * mean + 1))
 
     def _chat(self, created: datetime) -> Chat:
         rng = self._rng

@@ -203,7 +203,8 @@ class ChildRows:
                 self._cut_short,
             )
         size, chats = max(self._sizes.items(), default=(0, 0))
-        if chats >= SUSPICIOUS_CHATS and size >= 10 and size % 10 == 0:  # noqa: PLR2004
+        is_pile = chats >= SUSPICIOUS_CHATS and chats > self._sizes[size - 1]
+        if is_pile and size >= 10 and size % 10 == 0:  # noqa: PLR2004
             logger.warning(
                 "%d chats have exactly %d %s and none has more: MedChat may truncate long threads.",
                 chats,
