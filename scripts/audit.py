@@ -1,5 +1,7 @@
 """`make audit`: audits locked dependencies for known vulnerabilities.
 
+Old targets that `make targets` alone installs, for made-up data, are left out.
+
 The exit code is 1 if there are any, or if a lock cannot be read. If the service cannot be
 reached, or does not know a package, the audit says so and passes.
 """
@@ -16,6 +18,7 @@ AUDIT = (
     *(str(ROOT / ".venvs" / "audit" / "bin" / "pip-audit"), "--format", "json", "--no-deps"),
     *("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--timeout", "20"),
 )
+LEFT_OUT = {"target-postgres-pipelinewise", "target-s3", "target-s3-csv", "target-singer-jsonl"}
 FOUND = 1
 UNREACHABLE = ("ConnectionError", "ServiceError", "Timeout", "Max retries", "resolve")
 
@@ -51,8 +54,9 @@ def reason(log: str) -> str:
 
 
 def main() -> None:
-    """Audit every lock."""
-    found = [audit(lock) for lock in sorted((ROOT / "locks").glob("*.txt"))]
+    """Audit the locks."""
+    locks = sorted((ROOT / "locks").glob("*.txt"))
+    found = [audit(lock) for lock in locks if lock.stem not in LEFT_OUT]
     sys.exit(1 if any(found) else 0)
 
 

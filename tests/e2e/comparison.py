@@ -7,7 +7,7 @@ import re
 import typing as t
 from datetime import date, datetime
 
-from .loads import JsonText, key
+from .loads import Text, key
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ def assert_table(
 
 def assert_row(place: str, row: Record, wanted: Record, losses: Iterable[Loss]) -> None:
     """Every column has its value. What targets add of their own begins with _sdc."""
-    for column in row.keys() | wanted.keys():
+    for column in sorted(row.keys() | wanted.keys()):
         if not column.startswith("_sdc_"):
             value = wanted.get(column)
             for loss in losses:
@@ -43,10 +43,12 @@ def assert_row(place: str, row: Record, wanted: Record, losses: Iterable[Loss]) 
 
 
 def in_one_form(value: t.Any, wanted: t.Any) -> t.Any:
-    """A value as one of the wanted one's kind: JSON is parsed, instants are written alike."""
-    if isinstance(value, JsonText):
+    """A value as one of the wanted one's kind: text is parsed, instants are written alike."""
+    if isinstance(value, Text):
         return value.value
-    if isinstance(value, str) and isinstance(wanted, JsonText | dict | list):
+    if isinstance(value, str) and isinstance(wanted, Text):
+        return wanted.parse(value)
+    if isinstance(value, str) and isinstance(wanted, dict | list):
         return json.loads(value)
     if isinstance(value, str) and INSTANT.fullmatch(value):
         value = datetime.fromisoformat(value)

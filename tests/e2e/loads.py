@@ -56,16 +56,17 @@ def _leaves(row: Record, prefix: str = "") -> Iterable[tuple[str, t.Any]]:
         if isinstance(value, dict) and name != "additional_properties":
             yield from _leaves(value, f"{prefix}{name}__")
         elif isinstance(value, dict | list):
-            yield prefix + name, JsonText(value)
+            yield prefix + name, Text(value)
         else:
             yield prefix + name, value
 
 
 @dataclass(frozen=True)
-class JsonText:
-    """A list or object, written as JSON text in any layout."""
+class Text:
+    """A list or object that is written as text, in any layout: JSON, if not said otherwise."""
 
     value: t.Any
+    parse: t.Callable[[str], t.Any] = json.loads
 
 
 def mapped(stream: str, row: Record) -> tuple[str, Record] | None:
@@ -197,5 +198,5 @@ def piped(
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-4000:]
+    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
     return done.stdout
