@@ -109,6 +109,10 @@ class Options:
         "Approximate pages per MedChat window. An interrupted run re-reads at most one window.")
     swell_api_token: str = _setting("string", None,
         "Swell API token: Swell > Settings > API tokens.", secret=True)
+    swell_token_placement: str = _setting("choice", "query",
+        "How to send swell_api_token: in the URL, as Swell documents it, or in the header "
+        "Authorization, which keeps it out of proxy logs. --check shows whether Swell takes it.",
+        choices=("query", "header"))
     swell_api_url: str = _setting("url", "https://platform.swellcx.com/api/v1",
         "Base URL of Swell's API, without /messages.")
     swell_location_ids: tuple[str, ...] = _setting("ids", None,

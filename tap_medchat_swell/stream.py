@@ -178,10 +178,15 @@ class VendorStream(Stream):
         }
         return RowMapper(self._columns, {"id": self.ids}, self.profile.sources, constants)
 
+    @property
+    def full_schema(self) -> dict[str, t.Any]:
+        """The stream's schema with the columns that the catalog adds."""
+        return merge_schemas(self.schema, self.effective_schema)
+
     @cached_property
     def _columns(self) -> dict[str, t.Any]:
         """The schema of records before the privacy profile, with what the catalog adds."""
-        schema = merge_schemas(self.schema, self.effective_schema)
+        schema = self.full_schema
         if self.run.options.privacy_profile == "none":
             return schema
         return {**schema, "properties": schema["properties"] | KEY_ID}

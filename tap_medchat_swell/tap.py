@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import threading
 import typing as t
 from functools import cached_property
 
+import click
 from singer_sdk import Tap
 from singer_sdk.cli import plugin_cli
 from singer_sdk.helpers._catalog import get_selected_schema
@@ -29,7 +31,10 @@ from tap_medchat_swell.catalog import (
     pattern_problems,
     without_unnamed,
 )
+from tap_medchat_swell.check.run import Known
+from tap_medchat_swell.check.run import run as run_check
 from tap_medchat_swell.cli import (
+    FAILED,
     TapCommand,
     load_config,
     read_environment,
@@ -51,7 +56,6 @@ if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
-    import click
     from singer_sdk import Stream
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.mapper import StreamMap
@@ -312,6 +316,17 @@ class TapMedchatSwell(Tap):
 
     # Running
 
+    def check(self, form: str) -> bool:
+        """Ask the vendors how they behave, and print a page; whether a sync would work."""
+        streams = {
+            name: Known(stream.vendor, stream.full_schema, stream.ids, stream.selected)
+            for name, stream in t.cast("dict[str, VendorStream]", self.streams).items()
+        }
+        report = run_check(self.options, self.rate_limiters, streams, self.plugin_version)
+        text = json.dumps(report.document(), indent=2) if form == "json" else report.text()
+        print(redaction.REDACTOR.text(text), flush=True)  # noqa: T201 - no record is written
+        return report.works
+
     def run_sync_dry_run(  # type: ignore[misc]
         self, dry_run_record_limit: int | None = 1, streams: Iterable[Stream] | None = None
     ) -> bool:
@@ -442,6 +457,16 @@ class TapMedchatSwell(Tap):
         """The SDK's options on this tap's command."""
         command = super().get_singer_command()
         parts = ("name", "callback", "params", "help", "context_settings")
+        command.params.append(
+            click.Option(
+                ["--check"],
+                is_flag=False,
+                flag_value="text",
+                type=click.Choice(["text", "json"]),
+                help="Ask both vendors how they behave, and print a page: would a sync work, and "
+                "with which settings? Reads no data.",
+            )
+        )
         return TapCommand(**{part: getattr(command, part) for part in parts}, logger=cls.logger)
 
     @override
@@ -481,8 +506,12 @@ class TapMedchatSwell(Tap):
         config: t.Any = None,
         state: t.IO[str] | None = None,
         catalog: t.IO[str] | None = None,
+        check: str | None = None,
     ) -> None:
-        """Run the tap. The SDK's method would call `sync_all`, which does not stop gracefully."""
+        """Run the tap, or check the vendors.
+
+        The SDK's method would call `sync_all`, which does not stop gracefully.
+        """
         if about:
             cls.print_about(about_format)
             return
@@ -492,4 +521,7 @@ class TapMedchatSwell(Tap):
             state=read_object(state, "state") if state else None,
             catalog=read_object(catalog, "catalog") if catalog else None,
         )
-        tap.run()
+        if check is None:
+            tap.run()
+        elif not tap.check(check):
+            sys.exit(FAILED)

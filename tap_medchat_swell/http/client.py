@@ -54,7 +54,8 @@ class Request:
 class Client:
     """Sends requests to one vendor. All workers share it, so `fetch` is thread-safe.
 
-    `clock_offset` is how far the vendor's clock is ahead of this one.
+    `clock_offset` is how far the vendor's clock is ahead of this one; `headers_seen` are all
+    response headers so far, each with its last value.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Client:
         self.requests_sent = 0
         self.retries = 0
         self.clock_offset = timedelta()
+        self.headers_seen: dict[str, str] = {}
 
     def close(self) -> None:
         """Cancel waiting requests and drop idle connections."""
@@ -181,6 +183,7 @@ class Client:
             self._rate_limiter.release(headers)
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
+        self.headers_seen = {**self.headers_seen, **headers}
         sent = date_header(headers)
         if sent is not None:
             self.clock_offset = timedelta(seconds=sent) - (now() - EPOCH)

@@ -178,7 +178,7 @@ class Transport:
         request.url = url
         request.headers = self._headers
         if self._environment is None:
-            self._environment = _environment(url)
+            self._environment = environment(url)
         options = self._options
         timeout = (options.connect_timeout_seconds, options.read_timeout_seconds)
         try:
@@ -245,7 +245,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _environment(url: str) -> dict[str, t.Any]:
+def environment(url: str) -> dict[str, t.Any]:
     """The environment's proxies and certificate bundles, as `requests` reads them.
 
     Plain http, which is allowed to this machine only, never goes through a proxy.

@@ -24,6 +24,9 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.time_ranges import TimeRange
 
 
+CREATED = "CreatedDateTime"
+
+
 @dataclass(frozen=True)
 class ChatPage:
     """Chats of one answer. `is_list` is False where an empty body stands for no chats (M1)."""
@@ -81,29 +84,48 @@ class MedChatApi:
     def probe(self, time: TimeRange, skip: int, expand: str = "") -> Request:
         """The chat at an offset, to learn when it was created, or whether MedChat answers."""
         label = f"the creation time of row {skip} of {time}"
-        url = f"{self.url}?{self._query(time, 1, skip, expand)}"
-        return Request(url, label, self._page)
+        return self.ask(time, 1, skip, expand=expand, label=label)
 
     def unfiltered(self, time: TimeRange) -> Request | None:
         """A chat of a range, whether it matches medchat_filter or not; None without a filter."""
         if not self._filter:
             return None
-        url = f"{self.url}?{self._query(time, 1, 0, '', is_filtered=False)}"
+        url = f"{self.url}?{self._query(time, 1, 0, is_filtered=False)}"
         return Request(url, f"any chat of {time}", self._page)
 
-    def _query(
-        self, time: TimeRange, top: int, skip: int, expand: str, *, is_filtered: bool = True
+    def ask(  # noqa: PLR0913 - one parameter per query option
+        self,
+        time: TimeRange,
+        top: int,
+        skip: int = 0,
+        *,
+        expand: str = "",
+        order: str = CREATED,
+        label: str,
+    ) -> Request:
+        """Any page, empty or not, with one of `EXPANDS` or none and in an order of its own."""
+        url = f"{self.url}?{self._query(time, top, skip, expand, order=order)}"
+        return Request(url, label, self._page)
+
+    def _query(  # noqa: PLR0913 - one parameter per query option
+        self,
+        time: TimeRange,
+        top: int,
+        skip: int,
+        expand: str = "",
+        *,
+        order: str = CREATED,
+        is_filtered: bool = True,
     ) -> str:
         """A query written as in MedChat's own examples (M12, M13).
 
         `$` and `:` stay as they are and a space is %20: real OData servers refuse a +.
         """
-        created = "CreatedDateTime"
-        condition = f"{created} ge {literal(time.start)} and {created} lt {literal(time.end)}"
+        condition = f"{CREATED} ge {literal(time.start)} and {CREATED} lt {literal(time.end)}"
         if self._filter and is_filtered:
             condition += f" and ({self._filter})"
         expand = expand and f"&$expand={expand}"
-        query = f"$filter={condition}{expand}&$orderby={created}&$top={top}&$skip={skip}"
+        query = f"$filter={condition}{expand}&$orderby={order}&$top={top}&$skip={skip}"
         return query.replace(" ", "%20")
 
     def _read(self, document: t.Any, size: int, *, must_have_rows: bool) -> ChatPage:

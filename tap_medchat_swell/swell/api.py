@@ -31,10 +31,13 @@ class SwellApi:
         self.page_size = options.swell_page_size
         self.envelopes: set[frozenset[str]] = set()
         self._url = f"{options.swell_api_url.rstrip('/')}/messages"
-        token = quote(options.swell_api_token, safe="")
         # Without this Accept, Laravel answers a refused token with a redirect (W17).
         headers = {"Accept": "application/json"}
-        self.client = Client(SWELL, options, rate_limiter, headers, f"&token={token}")
+        token = options.swell_api_token
+        query = f"&token={quote(token, safe='')}"
+        if options.swell_token_placement == "header":  # noqa: S105 - no password
+            headers, query = {**headers, "Authorization": f"Bearer {token}"}, ""
+        self.client = Client(SWELL, options, rate_limiter, headers, query)
 
     def messages(self, days: DayRange, page: int, per_page: int) -> Request:
         """A page of the messages created from the first day to the last."""
@@ -77,11 +80,14 @@ class SwellApi:
     def counts(self, day: date, locations: str, teams: str) -> Request:
         """The counts of one day; filters are ids with commas, or empty."""
         if self._options.swell_counts_parameters == "date":
-            dates = {"date": str(day)}
-        else:
-            dates = {"from_date": str(day), "to_date": str(day)}
+            return self.count({"date": str(day)}, locations, teams)
+        return self.count({"from_date": str(day), "to_date": str(day)}, locations, teams)
+
+    def count(self, dates: Mapping[str, str], locations: str, teams: str) -> Request:
+        """The counts of one day or several."""
         query = {**dates, "location_id": locations, "team_id": teams}
-        return Request(f"{self._url}/count?{_encoded(query)}", f"counts of {day}", count_page)
+        label = f"counts of {' to '.join(dict.fromkeys(dates.values()))}"
+        return Request(f"{self._url}/count?{_encoded(query)}", label, count_page)
 
 
 def _encoded(query: Mapping[str, str]) -> str:

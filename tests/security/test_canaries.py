@@ -137,6 +137,34 @@ def test_failures(sandbox: Sandbox, config: Config, cli: Cli, fault: Fault) -> N
     assert sandbox.requests
 
 
+@pytest.mark.parametrize("fault", [None, *FAULTS], ids=lambda fault: fault and fault_id(fault))
+@pytest.mark.parametrize("after", [0, 4])
+def test_check(sandbox: Sandbox, config: Config, cli: Cli, fault: Fault | None, after: int) -> None:
+    """Whatever comes, --check prints no contents of rows, bodies or headers."""
+    if fault is not None:
+        sandbox.faults.add(Fault(**{**vars(fault), "times": None, "after": after}))
+
+    run = cli("--check=json" if after else "--check", config=config, env=DEBUG)
+
+    assert_clean(run)
+    assert "please report" not in run.log
+    assert "MedChat" in run.stdout.decode(), run.log
+
+
+def test_check_of_names_that_are_data(sandbox: Sandbox, config: Config, cli: Cli) -> None:
+    keys = {NAME: 1, PHONE: 2, f"x{PHONE}": 3, TEXT: 4, canaries.EMAIL: 5, SWELL_TOKEN: 6}
+    rows = [{"id": number, "contact": keys, **keys} for number in (1, 2, 3)]
+    for where, body in (("medchat", rows), ("swell", {"data": rows})):
+        sandbox.faults.add(
+            Fault("status", where=where, status=200, body=json.dumps(body), times=None)
+        )
+
+    for form in ("--check", "--check=json"):
+        run = cli(form, config=config)
+        assert_clean(run)
+        assert "sms_chats" in run.stdout.decode()
+
+
 @pytest.mark.parametrize("status", [401, 422, 500])
 def test_failures_at_the_usual_level(
     sandbox: Sandbox, config: Config, cli: Cli, status: int

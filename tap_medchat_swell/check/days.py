@@ -1,0 +1,115 @@
+"""Which days a range means: its zone (W4), and whether its last day is part of it (W1).
+
+Each hypothesis predicts whether a known message is in a range of days. Questions are chosen that
+split the hypotheses best; what Swell answers leaves those that are right.
+"""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tap_medchat_swell.time_ranges import DAY, DayRange, midnight
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+INCLUSIVE, EXCLUSIVE, UP_TO_NOW = (
+    "inclusive",
+    "exclusive: ends at its midnight",
+    "ends at the current time of that day",
+)
+_PARTS = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 13.75)
+OFFSETS = sorted(timedelta(hours=hours) for hours in (*range(-12, 15), *_PARTS))
+GRACE = timedelta(seconds=2)  # nothing is decided by a message at the very end of a day
+
+
+class Hypothesis(t.NamedTuple):
+    """What a range of days may mean."""
+
+    ending: str
+    offset: timedelta
+
+    def holds(self, days: DayRange, created: datetime, now: datetime) -> bool | None:
+        """Whether a message is in a range; None if it lies too near an end."""
+        start = midnight(days.first) - self.offset
+        end = midnight(days.last) - self.offset
+        if self.ending == INCLUSIVE:
+            end += DAY
+        elif self.ending == UP_TO_NOW:
+            local = now + self.offset
+            end += local - midnight(local.date())
+        if abs(created - start) < GRACE or abs(created - end) < GRACE:
+            return None
+        return start <= created < end
+
+
+HYPOTHESES = [
+    Hypothesis(ending, offset)
+    for ending, offset in itertools.product((INCLUSIVE, EXCLUSIVE, UP_TO_NOW), OFFSETS)
+]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whether the message with this id is in these days."""
+
+    number: int
+    created: datetime
+    days: DayRange
+
+
+def questions(moments: Iterable[tuple[int, datetime]]) -> list[Question]:
+    """All that can be asked about messages: days near them, alone and in pairs."""
+    return [
+        Question(number, created, DayRange(first, first + DAY * length))
+        for number, created in moments
+        for first in (created.date() + DAY * shift for shift in (-2, -1, 0, 1))
+        for length in (0, 1)
+    ]
+
+
+def surviving(
+    hypotheses: Sequence[Hypothesis], question: Question, now: datetime, *, answer: bool
+) -> list[Hypothesis]:
+    """The hypotheses that an answer leaves."""
+    return [
+        hypothesis
+        for hypothesis in hypotheses
+        if hypothesis.holds(question.days, question.created, now) in {answer, None}
+    ]
+
+
+def best(
+    hypotheses: Sequence[Hypothesis], asked: Sequence[Question], now: datetime
+) -> Question | None:
+    """The question that splits the hypotheses best; None if none does."""
+
+    def split(question: Question) -> int:
+        told = [h.holds(question.days, question.created, now) for h in hypotheses]
+        return min(told.count(True), told.count(False))
+
+    question = max(asked, key=split, default=None)
+    return question if question and split(question) else None
+
+
+def confirming(
+    hypothesis: Hypothesis, asked: Sequence[Question], now: datetime
+) -> Iterator[Question]:
+    """A question to which a hypothesis says yes, and one to which it says no."""
+    for wanted in (True, False):
+        for question in asked:
+            if hypothesis.holds(question.days, question.created, now) is wanted:
+                yield question
+                break
+
+
+def offset_text(offset: timedelta) -> str:
+    """UTC, UTC-7 or UTC+5:30."""
+    minutes = int(offset.total_seconds()) // 60
+    hours, rest = divmod(abs(minutes), 60)
+    text = f"{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02d}" if rest else "")
+    return f"UTC{text if minutes else ''}"

@@ -1,0 +1,559 @@
+"""--check: each reading that the sandbox can be set to, and what the page says about it."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from datetime import timedelta
+from pathlib import Path
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from medchat_swell_sandbox import Dataset, Sandbox
+from medchat_swell_sandbox.clock import utc_now
+from tap_runs import Cli, discover
+
+from tap_medchat_swell.check import fields, medchat, swell
+from tap_medchat_swell.check.findings import MAX_REQUESTS, UNKNOWN, VendorCheck
+from tap_medchat_swell.http.rate_limiter import RateLimiter
+from tap_medchat_swell.http.transport import Transport
+from tap_medchat_swell.settings import Options
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ALL = {"sms_chats", "sms_messages", "swell_messages", "swell_message_counts"}
+DAY = timedelta(days=1)
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[Sandbox]:
+    """A clinic of some size; the quirks are each test's."""
+    data = Dataset.generate(seed=7, chats=200, swell_messages=600, days=60)
+    with Sandbox(data) as running:
+        yield running
+
+
+def readings(check: VendorCheck) -> dict[str, str]:
+    assert check.requests <= MAX_REQUESTS + 3
+    return {finding.question: finding.reading for finding in check.findings}
+
+
+def check_medchat(
+    sandbox: Sandbox,
+    selected: set[str] = ALL,
+    settings: dict[str, t.Any] | None = None,
+    **quirks: t.Any,
+) -> VendorCheck:
+    sandbox.quirks = type(sandbox.quirks)().replace(**quirks)
+    options = Options.from_config(sandbox.tap_config(max_retries=2, **settings or {}))
+    return medchat.check(options, RateLimiter(8), selected)
+
+
+def check_swell(
+    sandbox: Sandbox,
+    selected: set[str] = ALL,
+    settings: dict[str, t.Any] | None = None,
+    **quirks: t.Any,
+) -> VendorCheck:
+    sandbox.quirks = type(sandbox.quirks)().replace(**quirks)
+    options = Options.from_config(sandbox.tap_config(max_retries=2, **settings or {}))
+    return swell.check(options, RateLimiter(8), selected)
+
+
+MEDCHAT: list[tuple[dict[str, t.Any], dict[str, str]]] = [
+    (
+        {},
+        {
+            "address": "reached without a proxy",
+            "token": "accepted",
+            "organization": "right",
+            "scope for sms_messages (M16)": "present",
+            "page limit (M3)": "none up to 200 chats",
+            "envelope (M1)": "a bare list",
+            "answer without chats (M1)": "a bare list, empty",
+            "nextLink (M4)": "absent",
+            "$orderby (M6)": "obeyed",
+            "order of chats (M6)": "the same each time",
+            "$skip (M5)": "obeyed",
+            "$filter (M19)": "obeyed",
+            "key casing without $expand (M2)": "camelCase",
+            "id of sms_messages (M14)": "id",
+            "form of dates (M10)": "Z; 3 fraction digits",
+            "number of chats": "about 200",
+            "clock": "agrees with this machine",
+            "rate limit": "not announced",
+        },
+    ),
+    ({"medchat_envelope": "value"}, {"envelope (M1)": 'an object with "value"'}),
+    (
+        {"medchat_envelope": "value", "medchat_next_link": "present"},
+        {"nextLink (M4)": "present"},
+    ),
+    ({"medchat_empty": "204"}, {"answer without chats (M1)": "204 or an empty body"}),
+    ({"medchat_empty": "null"}, {"answer without chats (M1)": "null"}),
+    (
+        {"medchat_casing_with_expand": "pascal"},
+        {
+            "key casing without $expand (M2)": "camelCase",
+            "key casing with $expand (M2)": "PascalCase",
+            "key casing inside collections (M2)": "PascalCase",
+        },
+    ),
+    (
+        {"medchat_casing": "pascal", "medchat_casing_nested": "camel"},
+        {
+            "key casing without $expand (M2)": "PascalCase",
+            "key casing inside collections (M2)": "camelCase",
+        },
+    ),
+    ({"medchat_casing": "lower"}, {"key casing without $expand (M2)": "lowercase"}),
+    ({"medchat_casing": "mixed"}, {"key casing without $expand (M2)": "mixed"}),
+    (
+        {"medchat_casing": "rotating"},
+        {"key casing without $expand (M2)": "changes between answers"},
+    ),
+    ({"medchat_max_top": 50}, {"page limit (M3)": "more than 50 is refused"}),
+    ({"medchat_page_cap": 15}, {"page limit (M3)": "15, silently", "$skip (M5)": "obeyed"}),
+    ({"medchat_skip_ignored": True}, {"$skip (M5)": "ignored", "number of chats": UNKNOWN}),
+    (
+        {"medchat_skip_ignored": True, "medchat_page_cap": 30},
+        {"$skip (M5)": "ignored", "page limit (M3)": UNKNOWN, "number of chats": UNKNOWN},
+    ),
+    (
+        {"medchat_order": "shuffled_ties"},
+        {"order of chats (M6)": "ties change places", "$skip (M5)": "obeyed"},
+    ),
+    (
+        {"medchat_order": "unstable"},
+        {
+            "order of chats (M6)": "changes on every request",
+            "$orderby (M6)": "not obeyed",
+            "$skip (M5)": UNKNOWN,
+        },
+    ),
+    ({"medchat_orderby_ignored": True}, {"$orderby (M6)": "not obeyed", "$skip (M5)": "obeyed"}),
+    (
+        {"medchat_filter_ignored": True},
+        {"$filter (M19)": "ignored", "answer without chats (M1)": UNKNOWN},
+    ),
+    (
+        {"medchat_date_zone": "none", "medchat_date_digits": 7},
+        {"form of dates (M10)": "no zone; 7 fraction digits"},
+    ),
+    (
+        {"medchat_date_zone": "+05:00", "medchat_date_digits": 0},
+        {"form of dates (M10)": "+05:00; 0 fraction digits"},
+    ),
+    ({"medchat_chat_id_name": "smsChatId"}, {"id of sms_chats (M14)": "smsChatId"}),
+    ({"medchat_message_id_name": "messageId"}, {"id of sms_messages (M14)": "messageId"}),
+    ({"medchat_message_id_name": None}, {"id of sms_messages (M14)": "none"}),
+    ({"medchat_chat_id_name": None}, {"id of sms_chats (M14)": "none", "$skip (M5)": "obeyed"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("quirks", "expected"), MEDCHAT, ids=lambda value: "-".join(map(str, value))
+)
+def test_medchat(vendors: Sandbox, quirks: dict[str, t.Any], expected: dict[str, str]) -> None:
+    found = readings(check_medchat(vendors, **quirks))
+
+    assert {question: found[question] for question in expected} == expected
+
+
+def test_an_ignored_order_that_rises_by_itself() -> None:
+    """Chats come in the order of their ids, which here is that of their creation."""
+    data = Dataset()
+    for number in range(12):
+        data.add_chat(id=f"chat-{number:02d}", created=utc_now() - (20 - number) * DAY)
+    with Sandbox(data) as ordered:
+        found = readings(check_medchat(ordered, medchat_orderby_ignored=True))
+
+    assert found["$orderby (M6)"] == "not obeyed"
+
+
+SWELL: list[tuple[dict[str, t.Any], dict[str, str]]] = [
+    (
+        {},
+        {
+            "token": "accepted",
+            "from_date and to_date (W22)": "obeyed",
+            "page limit (W11)": "100 or more",
+            "links (W8)": "only the page, without the token, this host, http",
+            "meta.total (W9)": "right",
+            "order of messages (W10)": "oldest first",
+            "answer without a token (W17)": "401",
+            "token as a Bearer header (W17)": "refused",
+            "to_date (W1)": "inclusive",
+            "zone of days (W4)": "UTC",
+            "created_at (W6)": "in all",
+            "zone of date_sent (W5)": "UTC",
+            "count by date (W14)": "that day",
+            "count by from_date and to_date (W14)": "includes to_date",
+            "7 days' difference (W2)": "accepted",
+            "to_date tomorrow (W3)": "accepted",
+            "to_date today (W3)": "accepted",
+        },
+    ),
+    (
+        {"swell_to_date": "exclusive", "swell_count_to_date": "exclusive"},
+        {
+            "to_date (W1)": "exclusive: ends at its midnight",
+            "zone of days (W4)": "UTC",
+            "count by date (W14)": "that day",
+            "count by from_date and to_date (W14)": "excludes to_date",
+        },
+    ),
+    (
+        {"swell_filter_zone": "America/Denver", "swell_date_sent_zone": "America/Denver"},
+        {
+            "to_date (W1)": "inclusive",
+            "zone of days (W4)": "UTC-7, as created_at",
+            "zone of date_sent (W5)": "UTC-7",
+            "count by date (W14)": "that day",
+        },
+    ),
+    (
+        {
+            "swell_filter_zone": "Asia/Tokyo",
+            "swell_to_date": "exclusive",
+            "swell_created_at_zone": "UTC",
+        },
+        {"zone of days (W4)": "UTC+9", "to_date (W1)": "exclusive: ends at its midnight"},
+    ),
+    ({"swell_filter_zone": 5.5}, {"zone of days (W4)": "UTC+5:30"}),
+    ({"swell_filter_zone": -12}, {"zone of days (W4)": "UTC-12"}),
+    ({"swell_max_range_days": 6}, {"7 days' difference (W2)": "refused"}),
+    (
+        {"swell_tomorrow_refused": True},
+        {"to_date tomorrow (W3)": "refused", "to_date today (W3)": "accepted"},
+    ),
+    (
+        {"swell_today_refused": True},
+        {"to_date tomorrow (W3)": "refused", "to_date today (W3)": "refused"},
+    ),
+    ({"swell_date_sent": "object"}, {"zone of date_sent (W5)": "says its own zone"}),
+    ({"swell_date_sent": "null"}, {"zone of date_sent (W5)": UNKNOWN}),
+    ({"swell_date_sent_shift_hours": 3}, {"zone of date_sent (W5)": UNKNOWN}),
+    ({"swell_created_at": "some"}, {"created_at (W6)": "in some", "zone of days (W4)": "UTC"}),
+    (
+        {"swell_created_at": "none"},
+        {
+            "created_at (W6)": "in none",
+            "zone of days (W4)": UNKNOWN,
+            "to_date (W1)": UNKNOWN,
+            "zone of date_sent (W5)": UNKNOWN,
+        },
+    ),
+    ({"swell_links": "full"}, {"links (W8)": "the whole query, with the token, this host, http"}),
+    (
+        {"swell_links": "full_no_token"},
+        {"links (W8)": "the whole query, without the token, this host, http"},
+    ),
+    (
+        {"swell_links": "other_host"},
+        {"links (W8)": "only the page, without the token, another host, https"},
+    ),
+    ({"swell_links": "null"}, {"links (W8)": "all null"}),
+    ({"swell_links": "absent"}, {"links (W8)": "absent"}),
+    (
+        {"swell_meta": "simple"},
+        {"meta.total (W9)": "absent: meta without total", "to_date (W1)": "inclusive"},
+    ),
+    ({"swell_meta": "absent"}, {"meta.total (W9)": "absent: no meta", "zone of days (W4)": "UTC"}),
+    ({"swell_total_shift": 3}, {"meta.total (W9)": "off by +3"}),
+    ({"swell_total_shift": -3}, {"meta.total (W9)": "off by -3"}),
+    ({"swell_order": "latest"}, {"order of messages (W10)": "latest first"}),
+    (
+        {"swell_order": "unspecified"},
+        {"order of messages (W10)": "in no visible order, but stable"},
+    ),
+    (
+        {"swell_order": "unstable"},
+        {"order of messages (W10)": "changes on every request", "zone of days (W4)": "UTC"},
+    ),
+    (
+        {"swell_per_page_clamp": 20},
+        {"page limit (W11)": "20, silently", "zone of days (W4)": "UTC"},
+    ),
+    ({"swell_updated_after": "Y-m-d"}, {"updated_after format (W12)": "Y-m-d"}),
+    ({"swell_updated_after": "iso"}, {"updated_after format (W12)": "Y-m-dTH:i:sZ"}),
+    ({"swell_updated_after": "none"}, {"updated_after format (W12)": "refused"}),
+    ({"swell_count_date": "today"}, {"count by date (W14)": "ignored, or always today"}),
+    ({"swell_count_date": "ignored"}, {"count by date (W14)": "ignored, or always today"}),
+    ({"swell_count_cumulative": True}, {"count by date (W14)": "cumulative: all up to that day"}),
+    ({"swell_bearer": True}, {"token as a Bearer header (W17)": "accepted"}),
+    (
+        {"swell_auth_failure": "403"},
+        {"answer without a token (W17)": "403", "token as a Bearer header (W17)": "refused"},
+    ),
+    (
+        {"swell_auth_failure": "html", "swell_bearer": True},
+        {"token as a Bearer header (W17)": UNKNOWN},
+    ),
+    (
+        {"swell_filters_ignored": True},
+        {
+            "from_date and to_date (W22)": "ignored",
+            "to_date (W1)": UNKNOWN,
+            "zone of days (W4)": UNKNOWN,
+            "count by date (W14)": UNKNOWN,
+        },
+    ),
+    ({"swell_ids_as_strings": True}, {"zone of days (W4)": "UTC"}),
+    (
+        {"swell_data_as_object": True, "swell_meta_links": True},
+        {"page limit (W11)": "100 or more", "zone of days (W4)": "UTC"},
+    ),
+    ({"swell_hints": "next_null"}, {"zone of days (W4)": "UTC"}),
+    ({"swell_throttle_per_minute": 600}, {"rate limit": "announced"}),
+]
+
+
+@pytest.mark.parametrize(("quirks", "expected"), SWELL, ids=lambda value: "-".join(map(str, value)))
+def test_swell(vendors: Sandbox, quirks: dict[str, t.Any], expected: dict[str, str]) -> None:
+    found = readings(check_swell(vendors, **quirks))
+
+    assert {question: found[question] for question in expected} == expected
+
+
+def problems(check: VendorCheck) -> str:
+    return " ".join(f.meaning for f in check.findings if f.verdict == "problem")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"medchat_access_token": "wrong-token"}, "medchat_access_token"),
+        ({"medchat_org_id": "other-org"}, "medchat_org_id"),
+        ({"medchat_accept": "application/json"}, "medchat_accept"),
+        ({"medchat_api_url": "http://127.0.0.1:9/smschatapi"}, "medchat_api_url"),
+    ],
+)
+def test_medchat_settings_to_fix(vendors: Sandbox, settings: dict[str, t.Any], words: str) -> None:
+    check = check_medchat(vendors, settings=settings)
+
+    assert not check.works
+    assert words in problems(check)
+
+
+@pytest.mark.parametrize(
+    ("quirks", "selected", "works"),
+    [
+        ({"medchat_forbidden_expands": ["Messages"]}, ALL, False),
+        ({"medchat_forbidden_expands": ["Messages"]}, {"sms_chats"}, True),
+        ({"medchat_forbidden_expands": ["TextBotExecutions"]}, ALL, True),
+        (
+            {"medchat_forbidden_expands": ["TextBotExecutions"]},
+            {*ALL, "sms_text_bot_executions"},
+            False,
+        ),
+        ({"medchat_expanded": "absent"}, ALL, False),
+        ({"medchat_expanded": "absent"}, {"sms_chats"}, True),
+        ({"medchat_filter_ignored": True}, ALL, False),
+        ({"medchat_page_cap": 1}, ALL, False),
+        ({"medchat_skip_ignored": True}, ALL, True),
+        ({"medchat_order": "unstable"}, ALL, True),
+    ],
+)
+def test_medchat_works_as_far_as_streams_are_selected(
+    vendors: Sandbox, quirks: dict[str, t.Any], selected: set[str], *, works: bool
+) -> None:
+    assert check_medchat(vendors, selected, **quirks).works is works
+
+
+@pytest.mark.parametrize(
+    ("settings", "quirks", "words"),
+    [
+        ({"swell_api_token": "wrong-token"}, {}, "swell_api_token"),
+        ({"swell_api_token": "wrong-token"}, {"swell_auth_failure": "302"}, "swell_api_token"),
+        ({"swell_api_token": "wrong-token"}, {"swell_auth_failure": "html"}, "swell_api_token"),
+        ({"swell_token_placement": "header"}, {}, "swell_api_token"),
+        ({}, {"swell_per_page_max": 50}, "swell_page_size"),
+        ({}, {"swell_max_range_days": 3}, "swell_window_days"),
+        ({}, {"swell_filters_ignored": True}, "Swell"),
+    ],
+)
+def test_swell_settings_to_fix(
+    vendors: Sandbox, settings: dict[str, t.Any], quirks: dict[str, t.Any], words: str
+) -> None:
+    check = check_swell(vendors, settings=settings, **quirks)
+
+    assert not check.works
+    assert words in problems(check)
+
+
+def test_the_token_in_the_header_alone(vendors: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    send = Transport._send
+
+    def noted(transport: Transport, url: str) -> t.Any:
+        urls.append(url)
+        return send(transport, url)
+
+    monkeypatch.setattr(Transport, "_send", noted)
+
+    check = check_swell(vendors, settings={"swell_token_placement": "header"}, swell_bearer=True)
+
+    assert check.works
+    assert urls
+    assert not [url for url in urls if "token" in url]
+
+
+def test_an_empty_account_works_and_says_so() -> None:
+    with Sandbox(Dataset()) as empty:
+        config = {"start_date": str(utc_now() - 60 * DAY)[:10]}
+        checks = [check_medchat(empty, settings=config), check_swell(empty, settings=config)]
+
+    for check in checks:
+        assert check.works
+        assert any(
+            finding.verdict == "warning" and "start_date" in finding.meaning
+            for finding in check.findings
+        )
+        claims = readings(check)
+        assert claims.get("$skip (M5)", UNKNOWN) == UNKNOWN
+        assert claims.get("to_date (W1)", UNKNOWN) == UNKNOWN
+
+
+class TestCommand:
+    def test_page(self, config: dict[str, t.Any], sandbox: Sandbox, cli: Cli) -> None:
+        run = cli("--check", config=config)
+
+        assert run.code == 0, run.log
+        page = run.stdout.decode()
+        assert "MedChat: a sync would work." in page
+        assert "Swell: a sync would work." in page
+        assert '"type": "RECORD"' not in page
+        assert '        channel_id: {"type": ["string", "null"]}\n' in page
+        assert len(sandbox.requests) < 2 * MAX_REQUESTS
+
+    def test_both_vendors_are_named(self, config: dict[str, t.Any], cli: Cli) -> None:
+        wrong = {"medchat_access_token": "wrong-token", "swell_api_token": "wrong-token"}
+
+        run = cli("--check", config={**config, **wrong})
+
+        assert run.code == 1
+        page = run.stdout.decode()
+        assert "Check medchat_access_token" in page
+        assert "Check swell_api_token" in page
+        assert "wrong-token" not in page + run.log
+
+    @pytest.mark.parametrize("token", ["right", "wrong-token"])
+    def test_json(self, config: dict[str, t.Any], cli: Cli, token: str) -> None:
+        if token != "right":
+            config["swell_api_token"] = token
+
+        run = cli("--check=json", config=config)
+
+        document = json.loads(run.stdout)
+        schema = json.loads((ROOT / "docs" / "check.schema.json").read_text("utf-8"))
+        jsonschema.Draft202012Validator(schema).validate(document)
+        assert document["works"] is (token == "right")
+        assert run.code == (0 if document["works"] else 1)
+
+    def test_one_vendor(self, config: dict[str, t.Any], cli: Cli) -> None:
+        del config["swell_api_token"]
+
+        run = cli("--check=json", config=config)
+
+        assert [v["vendor"] for v in json.loads(run.stdout)["vendors"]] == ["MedChat"]
+
+    def test_the_schema_block_makes_columns(self, config: dict[str, t.Any], cli: Cli) -> None:
+        first = json.loads(cli("--check=json", config=config).stdout)
+        catalog = discover(config)
+        for entry in catalog["streams"]:
+            entry["schema"]["properties"] |= first["schema"].get(entry["tap_stream_id"], {})
+
+        second = json.loads(cli("--check=json", config=config, catalog=catalog).stdout)
+        run = cli(config=config, catalog=catalog)
+
+        assert first["schema"]["sms_messages"]["segment_count"] == {"type": ["integer", "null"]}
+        assert second["schema"] == {}
+        assert all(r["segment_count"] > 0 for r in run.records("sms_messages"))
+
+    def test_the_estimate(self, config: dict[str, t.Any], sandbox: Sandbox, cli: Cli) -> None:
+        told = json.loads(cli("--check=json", config=config).stdout)["vendors"]
+        sandbox.reset_log()
+        first = cli(config=config)
+        loaded = len(sandbox.requests)
+        sandbox.reset_log()
+        cli(config=config, state=first.state)
+        nightly = len(sandbox.requests)
+
+        medchat_told, swell_told = (vendor["estimate"] for vendor in told)
+        assert medchat_told["rows"]["chats"] == 40
+        assert medchat_told["rows"]["messages"] == pytest.approx(
+            len(first.records("sms_messages")), rel=0.5
+        )
+        assert swell_told["rows"]["messages"] == pytest.approx(60, rel=0.5)
+        for name, requests in (("first_load", loaded), ("nightly_run", nightly)):
+            sums = sum(vendor["estimate"][name]["requests"] for vendor in told)
+            assert sums == pytest.approx(requests, rel=0.4), name
+
+
+def row(**fields: t.Any) -> dict[str, t.Any]:
+    return {"id": 1, **fields}
+
+
+SCHEMA: dict[str, t.Any] = {
+    "properties": {
+        "id": {"type": ["integer"]},
+        "never": {"type": ["string", "null"]},
+        "contact": {
+            "type": ["object", "null"],
+            "properties": {"name": {"type": ["string", "null"], "description": "Who."}},
+        },
+        "additional_properties": {"type": ["object", "null"]},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 2], "integer"),
+        ([1, 2.5], "number"),
+        ([True, None], "boolean"),
+        (["a", "2024-01-01T00:00:00Z"], "string"),
+        (["2024-01-01T00:00:00Z", "2024-01-02 03:04:05"], "date-time"),
+        (["2024-01-01", "2024-01-02"], "string"),
+        ([1, "a"], "string"),
+        ([[1], []], "array"),
+        ([{"a": 1}, {}], "object"),
+        ([None, None], ""),
+    ],
+)
+def test_types_of_fields(values: list[t.Any], kind: str) -> None:
+    stream = fields.compare("s", SCHEMA, (), [row(extraField=value) for value in values])
+
+    assert [(field.name, field.type, field.share) for field in stream.fields] == [
+        ("extra_field", kind, 1.0)
+    ]
+    assert stream.missing == ("never", "contact")
+
+
+def test_names_that_may_be_data_are_not_shown() -> None:
+    names = ("Jane Smith Łukasz", "2175550199", "x2175550199", "a b c d e f g h i", "Only Once")
+    rows = [row(**dict.fromkeys(names[:-1], 1)) for _ in range(3)]
+    rows[0][names[-1]] = 1
+
+    stream = fields.compare("s", SCHEMA, (), rows)
+
+    assert stream.fields == ()
+    assert stream.hidden == len(names)
+
+
+def test_a_nested_column_is_declared_with_its_neighbors() -> None:
+    stream = fields.compare("s", SCHEMA, (), [row(contact={"name": "x", "vip": True})] * 2)
+
+    columns = fields.declared([stream], {"s": SCHEMA})
+
+    properties = columns["s"]["contact"]["properties"]
+    assert properties == {
+        "name": {"type": ["string", "null"]},
+        "vip": {"type": ["boolean", "null"]},
+    }
+    assert fields.block(columns)[:2] == ["schema:", "  s:"]
