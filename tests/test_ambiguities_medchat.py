@@ -84,8 +84,9 @@ def test_m3_pages_are_cut_silently(medchat: Readings, cap: int) -> None:
     medchat.holds_all(medchat_page_cap=cap)
 
 
-def test_m3_a_page_in_the_middle_is_short(medchat: Readings) -> None:
-    medchat.holds_all(medchat_short_pages=2)
+@pytest.mark.parametrize("shortest", [1, 2])
+def test_m3_a_page_in_the_middle_is_short(medchat: Readings, shortest: int) -> None:
+    medchat.holds_all({"medchat_page_size": 10}, medchat_short_pages=shortest)
 
 
 @pytest.mark.parametrize("link", ["absent", "present", "always", "other_origin"])

@@ -42,7 +42,8 @@ class MedChatApi:
     """Makes the requests for chats; `expands` are the child collections that pages have.
 
     `page_size` is $top, reduced where MedChat refuses it. `page_rows` is how many rows a full
-    page really has: a server may cap pages below $top without a word (M3).
+    page really has: a server may cap pages below $top without a word (M3). `has_short_pages`: some
+    pages in the middle have had fewer rows than that.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class MedChatApi:
     ) -> None:
         self.page_size = options.medchat_page_size
         self.page_rows = 0
+        self.has_short_pages = False
         self.one_row_pages = 0
         self.expands: Sequence[str] = ()
         self._filter = quote(options.medchat_filter, safe="(),:'/")

@@ -186,8 +186,10 @@ def _read_pages(reading: Reading, time: TimeRange, top: int) -> Step[_Order | No
         except PagingError as error:
             _check_paging(api, error)
             return order
-        if len(page.rows) > overlap:  # so the page before was as long as pages are
-            api.page_rows = length or api.page_rows
+        if len(page.rows) > overlap and length:  # so the page before was as long as pages are
+            api.has_short_pages |= length < min(api.page_rows, top)
+            api.page_rows = length
+        api.one_row_pages *= len(page.rows) <= 1
         length = len(page.rows)
         if length == top:
             api.page_rows = top
@@ -197,7 +199,22 @@ def _read_pages(reading: Reading, time: TimeRange, top: int) -> Step[_Order | No
             yield from _cut(reading, order)
             if order.is_cut:
                 return order
-    return None
+    return order if (yield from _goes_on(reading, time, top, pager)) else None
+
+
+def _goes_on(reading: Reading, time: TimeRange, top: int, pager: ODataSkipPaginator) -> Step[bool]:
+    """Whether chats follow the last page: it may have been so short that it held no new one (M3).
+
+    Only asked where pages vary in length, or where chats are missing that were there before.
+    """
+    is_whole = time != reading.time or reading.records.count >= reading.expected
+    if not pager.overlap or (is_whole and not reading.api.has_short_pages):
+        return False
+    page = yield Fetch(
+        reading.api.page(time, pager.current_value + 1, top, must_have_rows=False),
+        held_bytes=reading.records.held_bytes,
+    )
+    return bool(page.rows)
 
 
 def _fetch(reading: Reading, time: TimeRange, top: int, pager: ODataSkipPaginator) -> Fetch:

@@ -97,10 +97,23 @@ def gt_for_ge(get: t.Any) -> Callable[..., t.Any]:
     return lambda self, url: get(self, url.replace("%20ge%20", "%20gt%20"))
 
 
-@mutant("pagination:ODataSkipPaginator.has_more", "a_short_page_is_not_the_end")
-def medchat_short_page_is_the_end(has_more: t.Any) -> Callable[..., t.Any]:
+@mutant("medchat.reader:_fetch", "a_short_page_is_not_the_end")
+def medchat_short_page_is_the_end(fetch: t.Any) -> Callable[..., t.Any]:
     """A page with fewer rows than asked for is taken for the last one (M3)."""
-    return lambda self, page: has_more(self, page) and len(page.ids) >= len(self._first)
+
+    def broken(reading: t.Any, time: t.Any, top: int, pager: t.Any) -> t.Any:
+        has_more = type(pager).has_more
+        pager.has_more = lambda page: has_more(pager, page) and len(page.ids) >= top
+        return fetch(reading, time, top, pager)
+
+    return broken
+
+
+@mutant("medchat.reader:_goes_on", "a_page_without_a_new_chat_is_not_the_end")
+def medchat_page_without_a_new_chat_is_the_end(goes_on: t.Any) -> Callable[..., t.Any]:
+    """Where pages vary in length, one that holds only the overlap is taken for the last (M3)."""
+    del goes_on
+    return _answers(False)  # noqa: FBT003 - the answer
 
 
 @mutant("pagination:ODataSkipPaginator.has_more", "random_order_that_looks_sorted")

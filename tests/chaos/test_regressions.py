@@ -181,7 +181,19 @@ FOUND: dict[str, ScenarioSpec] = {
         settings=(*SMALL, ("medchat_rescan_days", 30)),
         runs=(RunPlan(streams=("sms_chats",)), RunPlan(streams=("sms_chats", "sms_messages"))),
     ),
-    "a_short_page_is_not_the_end": MEDCHAT_ONCE(quirks=(("medchat_short_pages", 2),)),
+    "a_short_page_is_not_the_end": MEDCHAT_ONCE(
+        chats=40,
+        settings=(*SMALL, ("medchat_window_pages", 20)),
+        quirks=(("medchat_short_pages", 2),),
+    ),
+    "a_page_without_a_new_chat_is_not_the_end": MEDCHAT_ONCE(
+        seed=33,
+        chats=400,
+        messages_per_chat=1,
+        days=60,
+        settings=(*SMALL, ("medchat_page_size", 10), ("medchat_window_pages", 4)),
+        quirks=(("medchat_short_pages", 1),),
+    ),
     "to_date_is_exclusive": SWELL_ONCE(
         swell_messages=60, days=12, quirks=(("swell_to_date", "exclusive"),)
     ),
