@@ -1,9 +1,10 @@
-# Needs Python 3.11 or later, git and make; everything else is installed from locks/.
+# Needs Python 3.11 or later, git and make; everything else is installed from uv.lock.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
+UV := .venvs/uv/bin/uv
 SETUP := sh scripts/setup.sh
 TYPED := tap_medchat_swell sandbox/medchat_swell_sandbox scripts
 TEST_TOOLS := meltano singer-tools postgres moto map-transform \
@@ -14,7 +15,8 @@ WORKERS ?= 4
 N ?= 5000
 DB ?= output/demo.duckdb
 
-.PHONY: help demo test targets lint chaos bench meltano sql locks check-locks generate format audit \
+.PHONY: help demo test targets lint chaos bench meltano sql locks export generate format audit \
+	package test-wheel test-lowest release-check owner \
 	setup test-tools clean
 
 help: ## List the targets.
@@ -35,14 +37,12 @@ targets: test-tools ## Load into all targets that can be tried here, before a re
 	@TARGETS=all $(PYTHON) -m pytest tests/e2e/test_targets.py -q -n $(WORKERS) $(ARGS)
 
 lint: setup ## Run the linters; check imports, docs, locks and generated files.
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m ruff format --check .
+	.venv/bin/pre-commit run --all-files
 	$(PYTHON) -m mypy $(TYPED)
 	MYPYPATH=tests $(PYTHON) -m mypy tests
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) scripts/generate.py --check
 	$(PYTHON) scripts/check_docs.py
-	@$(MAKE) --no-print-directory check-locks
 
 chaos: setup ## Run random histories against the tap: make chaos N=5000
 	@CHAOS_SCHEDULES=$(N) $(PYTHON) -m pytest tests/chaos -n $(WORKERS) $(ARGS)
@@ -56,11 +56,45 @@ meltano: ## Install Meltano: .venvs/meltano/bin/meltano
 sql: setup ## Query a database: make sql Q="SELECT count(*) FROM sms_chats" [DB=output/prod.duckdb]
 	@$(PYTHON) scripts/sql.py --database "$(DB)" $(if $(Q),"$(Q)")
 
-locks: ## Upgrade locks/*.txt to the newest compatible versions.
-	@sh scripts/locks.sh renew
+locks: ## Upgrade the locks to the newest versions that pyproject.toml and tools/ allow.
+	@$(SETUP) uv
+	@$(UV) lock --upgrade
+	@$(UV) lock --upgrade --project tools
+	@$(MAKE) --no-print-directory export
 
-check-locks: ## Check that locks/*.txt match locks/*.in and pyproject.toml.
-	@sh scripts/locks.sh check
+# What pip and Meltano read of tools/uv.lock; the names of the files are dependency groups.
+export:
+	@for file in locks/*.txt; do \
+		$(UV) export --quiet --locked --project tools --no-header --only-group "$$(basename "$$file" .txt)" \
+			--output-file "$$file" || exit; \
+	done
+
+package: setup ## Build wheel and sdist into dist/, inspect them, try the wheel alone.
+	@$(PYTHON) scripts/package.py
+
+# A copy of the project without the tap's source, so that the tests import what is installed.
+ELSEWHERE = rm -rf build/tests && mkdir -p build/tests && \
+	git ls-files -z | grep -zv '^tap_medchat_swell/' | tar -c --null -T - | tar -x -C build/tests && \
+	cd build/tests && $(CURDIR)/.venvs/$(1)/bin/pytest -n $(WORKERS) --ignore tests/e2e $(ARGS)
+
+test-wheel: ## Run the tests on the built wheel, without the source folder.
+	@$(SETUP) wheel
+	@$(call ELSEWHERE,wheel)
+
+test-lowest: ## Run the tests with the oldest direct dependencies that pyproject.toml allows.
+	@$(SETUP) lowest
+	@$(call ELSEWHERE,lowest)
+
+release-check: ## Do everything that a release does, but the upload.
+	@! git grep -n OWNER -- pyproject.toml || { echo "Set the owner: make owner NAME=..." >&2; exit 1; }
+	@.ci/run
+	@$(MAKE) --no-print-directory package test-wheel test-lowest audit
+
+owner: setup ## Name the publishing account everywhere: make owner NAME=acme
+	@test -n "$(NAME)" || { echo "usage: make owner NAME=acme" >&2; exit 2; }
+	@sed -i.bak 's,github\.com/[^/]*/tap-medchat-swell,github.com/$(NAME)/tap-medchat-swell,' pyproject.toml
+	@rm pyproject.toml.bak
+	@$(PYTHON) scripts/generate.py
 
 generate: setup ## Regenerate the settings in README, meltano.yml, .env.example and the Hub entry.
 	@$(PYTHON) scripts/generate.py
@@ -69,9 +103,11 @@ format: setup ## Format the code and apply automatic lint fixes.
 	@$(PYTHON) -m ruff check --fix --quiet . || true
 	@$(PYTHON) -m ruff format .
 
-audit: ## Audit locked dependencies for known vulnerabilities.
-	@$(SETUP) audit
-	@.venvs/audit/bin/python scripts/audit.py
+audit: ## Look up the locked dependencies in OSV's list of known vulnerabilities.
+	@$(SETUP) uv
+	@for project in . tools; do $(UV) audit --quiet --locked --project $$project || { \
+		test $$? -eq 1 || echo "Not audited: OSV (api.osv.dev) could not be reached; see above." >&2; \
+		exit 2; }; done
 
 setup: # The development environment in .venv.
 	@$(SETUP) dev

@@ -67,7 +67,7 @@ def _problem(setting: Setting, value: t.Any) -> str | None:
 
 def _text_problem(setting: Setting, value: str) -> str | None:
     if not _PRINTABLE.fullmatch(value):
-        return "must contain only printable ASCII characters"  # header-safe, no look-alikes
+        return "must contain only printable ASCII characters"  # header-safe, no look-alike letters
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(setting.choices)}"
     if setting.kind == "url":

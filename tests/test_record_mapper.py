@@ -129,7 +129,7 @@ def test_unknown_keys_of_one_name_are_both_kept() -> None:
 
 
 @pytest.mark.parametrize("keys", [("aB", "a_b", "AB"), ("a_b", "aB", "A-B"), ("a-b", "a_b", "aB")])
-def test_no_unknown_key_ever_takes_anothers_place(keys: tuple[str, ...]) -> None:
+def test_no_unknown_key_ever_takes_the_place_of_another(keys: tuple[str, ...]) -> None:
     row = dict(zip(keys, (1, 2, 3), strict=True))
 
     assert sorted(record(row)["additional_properties"].values()) == [1, 2, 3]
