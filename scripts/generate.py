@@ -37,6 +37,7 @@ MELTANO_KINDS = {
     "timezone": "string",
     "filter": "string",
     "region": "string",
+    "path": "string",
 }
 README_KINDS = {
     "string": "text",
@@ -47,6 +48,7 @@ README_KINDS = {
     "timezone": "time zone",
     "filter": "OData filter",
     "region": "country",
+    "path": "file",
 }
 ACRONYMS = {"Api": "API", "Id": "ID", "Ids": "IDs", "Mb": "MB", "Url": "URL"}
 VENDORS = {"Medchat": "MedChat"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import typing as t
 from datetime import date, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tap_medchat_swell.odata_filter import filter_problem
@@ -62,6 +64,8 @@ def _problem(setting: Setting, value: t.Any) -> str | None:
         return "must be text"
     if setting.kind == "filter":
         return filter_problem(value.strip())
+    if setting.kind == "path":
+        return _path_problem(Path(value.strip()))
     return _text_problem(setting, value.strip())
 
 
@@ -76,6 +80,15 @@ def _text_problem(setting: Setting, value: str) -> str | None:
         return f"must have at least {setting.minimum} characters"
     parse, form = FORMS.get(setting.kind, (str, ""))
     return None if parse(value) else f"must be {form}"
+
+
+def _path_problem(path: Path) -> str | None:
+    try:
+        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            return "must be a file in a folder that exists and can be written to"
+    except (OSError, ValueError):
+        return "is not a valid path"
+    return None
 
 
 def _integer_problem(setting: Setting, value: t.Any) -> str | None:

@@ -25,6 +25,15 @@ TEXTS: dict[str, dict[str, str]] = {
     "singer_sdk.metrics": {
         "METRIC: %s": "The SDK's formatter needs the arguments of these log records as they are.",
     },
+    "singer_sdk.tap_base": {
+        "Skipping deselected stream": "Left out, because it is the same every night.",
+    },
+    "singer_sdk.plugin_base": {
+        "Skipping parse of env": "Left out, because it is the same every night.",
+    },
+    "singer_sdk.streams.core": {
+        "Beginning sync of": "A stream that is read along says so, once.",
+    },
     "singer_sdk.mapper": {
         "property_name: str | None": "A failing stream map's column is found by this parameter.",
         "logging.getLogger(__name__)": "At DEBUG, this logger's arguments contain records.",

@@ -24,7 +24,7 @@ PRIVACY_SCOPE = ("privacy_profile", "pseudonym_key_id", "phone_region")
 MIN_SALT_LENGTH = 8  # shorter values not named like a secret are ordinary words or numbers
 
 Kind = t.Literal[
-    "string", "integer", "date", "ids", "choice", "url", "timezone", "filter", "region"
+    "string", "integer", "date", "ids", "choice", "url", "timezone", "filter", "region", "path"
 ]
 
 # All other kinds are text.
@@ -184,6 +184,9 @@ class Options:
     phone_region: str = _setting("region", "US",
         "Where phone numbers without a country code are from (two letters), for pseudonyms.",
         example="CA")
+    report_path: str = _setting("path", None,
+        "File to which every run writes its report as JSON, also after a failure.",
+        example="output/run-report.json")
     hash_salt: str = _setting("string", None,
         "Secret text for hashing in stream maps, available as config['hash_salt'].", secret=True)
     # fmt: on

@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import importlib.resources
 import json
+import logging
+import math
 import re
 import traceback
 import typing as t
@@ -45,6 +47,7 @@ if t.TYPE_CHECKING:
 
 AFFECTS_OUTPUT = re.compile("stream_map|faker|flattening")  # settings of the SDK
 ENCODER = msgspec.json.Encoder()
+BEGINNING = "Beginning sync"  # of the SDK's line
 AT_ONCE = 200  # records handed to the writer together
 # A record on its way: encoded, or as it is where the SDK must see it.
 Item = bytes | Row
@@ -106,7 +109,9 @@ class VendorStream(Stream):
         super().__init__(tap, schema=load_schema(self.name))
         self.run = t.cast("RunContext", tap)
         self._schema_written = False
-        self._written = 0
+        self.rows_written = 0
+        self._rows_seen = self._written_before = 0  # in windows that have been read
+        self._begun = False
         self._counter: Counter | None = None
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -218,10 +223,10 @@ class VendorStream(Stream):
             self._write_encoded(t.cast("Sequence[bytes]", items), extracted)
         else:
             limit = self.ABORT_AT_RECORD_COUNT
-            items = items[: None if limit is None else max(0, limit - self._written)]
+            items = items[: None if limit is None else max(0, limit - self.rows_written)]
             for record in items:
                 self._write_by_sdk(t.cast("Row", record))
-        self._written += len(items)
+        self.rows_written += len(items)
         if self._counter is not None:
             self._counter.increment(len(items))
 
@@ -273,7 +278,19 @@ class VendorStream(Stream):
     def has_enough(self) -> bool:
         """Whether a dry run has seen what it wanted of this stream."""
         limit = self.ABORT_AT_RECORD_COUNT
-        return limit is not None and self._written >= limit
+        return limit is not None and self.rows_written >= limit
+
+    @property
+    def rows_read(self) -> int:
+        """How many rows have come, as far as is known before a window's end."""
+        return self._rows_seen + self.rows_written - self._written_before
+
+    def end_window(self, rows_seen: int) -> int:
+        """A window has been read that had so many rows; returns how many were written of it."""
+        written = self.rows_written - self._written_before
+        self._written_before = self.rows_written
+        self._rows_seen += rows_seen
+        return written
 
     @override
     def _write_schema_message(self) -> None:
@@ -323,11 +340,24 @@ class VendorStream(Stream):
         yield from ()
 
     @contextlib.contextmanager
-    def under_way(self) -> Iterator[None]:
+    def under_way(self, first: str) -> Iterator[None]:
         """Announce the stream, and count its records and its time while it is read."""
         self._write_schema_message()
-        with self.get_record_counter() as self._counter, self.get_sync_timer():
+        method = self.replication_method.lower()
+        self.log(f"{BEGINNING} of '%s' in %s mode, read along with '%s'", self.name, method, first)
+        # The SDK's counter starts anew with each line that it logs, so it logs one.
+        counter = self.get_record_counter(log_interval=math.inf)
+        with counter as self._counter, self.get_sync_timer():
             yield
+
+    @override
+    def log(self, message: str, *args: t.Any, level: int = logging.INFO, **kwargs: t.Any) -> None:
+        """Log a message of the SDK's; that a stream begins only once, when it does."""
+        if message.startswith(BEGINNING):
+            if self._begun:
+                return
+            self._begun = True
+        super().log(message, *args, level=level, **kwargs)
 
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import typing as t
+import uuid
 from functools import cached_property
 
 import click
@@ -23,7 +24,7 @@ from singer_sdk.tap_base import CliTestOptionValue
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
-from tap_medchat_swell import pipeline, redaction, settings
+from tap_medchat_swell import pipeline, redaction, run_report, settings
 from tap_medchat_swell.bookmark import check_state
 from tap_medchat_swell.catalog import (
     checked_schemas,
@@ -50,9 +51,11 @@ from tap_medchat_swell.stream import load_schema
 from tap_medchat_swell.stream_maps import map_problems
 from tap_medchat_swell.swell import streams as swell
 from tap_medchat_swell.swell.api import SwellApi
+from tap_medchat_swell.timestamps import now
 from tap_medchat_swell.writer import BufferedWriter
 
 if t.TYPE_CHECKING:
+    import logging
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
@@ -79,6 +82,7 @@ FLATTENING_DEPTH = 2  # spreads all columns of swell_messages
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # How long a signal waits for the line that is being written.
 STOP_SECONDS = 1.5
+REPORT_SECONDS = 1.2  # the report of a run that is stuck is saved before that
 
 
 @contextlib.contextmanager
@@ -92,6 +96,11 @@ def _signals_deferred() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of the SDK's says more than what it leaves out, as every night."""
+    return not str(record.msg).startswith(("Skipping parse of env", "Skipping deselected stream"))
 
 
 class TapMedchatSwell(Tap):
@@ -130,6 +139,8 @@ class TapMedchatSwell(Tap):
         self.failures: dict[str, Exception] = {}
         self._stop_signal: int | None = None
         self._already_read: set[str] = set()
+        self._running: list[VendorScan] = []
+        self._head = {"run_id": str(uuid.uuid4()), "started_at": now()}
         config = dict(config or {}) | (self.read_environment() if parse_env_config else {})
         redaction.protect_config(config)
         config = {n: v.strip() if isinstance(v, str) else v for n, v in config.items()}
@@ -344,20 +355,11 @@ class TapMedchatSwell(Tap):
         self._already_read = {other.name for other in selected} - {stream.name}
         with contextlib.ExitStack() as stack:
             for other in selected:
-                stack.enter_context(other.under_way())
-            scans = self._scans(selected)
-            clients = {scan.vendor: scan.client for scan in scans}
-            for client in clients.values():
+                stack.enter_context(other.under_way(stream.name))
+            self._running = self._scans(selected)
+            for client in {scan.client for scan in self._running}:
                 stack.enter_context(contextlib.closing(client))
-            pipeline.run(scans, self.options.max_concurrency, self._on_tick)
-            for vendor, client in clients.items():
-                self.logger.info(
-                    "%s: %d requests, %d retries, %.0f s of waiting for rate limits.",
-                    vendor,
-                    client.requests_sent,
-                    client.retries,
-                    self.rate_limiters[vendor].seconds_paused,
-                )
+            pipeline.run(self._running, self.options.max_concurrency, self._on_tick)
 
     def _scans(self, streams: Sequence[VendorStream]) -> list[VendorScan]:
         chats = [stream for stream in streams if isinstance(stream, medchat.MedChatStream)]
@@ -408,9 +410,17 @@ class TapMedchatSwell(Tap):
         """Remember the signal, and end the process even if the target does not read any more."""
         del frame
         self._stop_signal = signum
-        last_resort = threading.Timer(STOP_SECONDS, os._exit, (128 + signum,))
-        last_resort.daemon = True
-        last_resort.start()
+        for seconds, function, argument in (
+            (REPORT_SECONDS, self._save_stuck, signum),
+            (STOP_SECONDS, os._exit, 128 + signum),
+        ):
+            last_resort = threading.Timer(seconds, function, (argument,))
+            last_resort.daemon = True
+            last_resort.start()
+
+    def _save_stuck(self, signum: int) -> None:
+        """Save the report of a run that is stuck, in another thread."""
+        self._save(self._make_report(ShutdownRequested(signum)))
 
     def run(self) -> None:
         """Sync as the command line does; when told to stop, write STATE first."""
@@ -419,20 +429,54 @@ class TapMedchatSwell(Tap):
         gc.freeze()
         gc.enable()
         gc.set_threshold(20_000)  # records are many, and never refer to each other in circles
+        ended_by: BaseException | None = None
         try:
-            self.check_stop()
-            if not any(stream.selected for stream in self.streams.values()):
-                raise TapError(
-                    "No stream is selected, so nothing would be read. Select streams in the "
-                    "catalog (in Meltano: meltano select tap-medchat-swell --list, or the "
-                    "plugin's `select` setting; a wildcard does not select optional streams)."
-                )
-            self.sync_all()
-            self._end()
-        except ShutdownRequested:
+            self._read_all()
+        except ShutdownRequested as error:
+            ended_by = error
             # Also where it has not changed: what was written since then ends with it.
             self.message_writer.write_message(StateMessage(value=self.state))
             raise
+        except BaseException as error:
+            ended_by = error
+            raise
+        finally:
+            self._report(ended_by)
+
+    def _read_all(self) -> None:
+        self.check_stop()
+        if not any(stream.selected for stream in self.streams.values()):
+            raise TapError(
+                "No stream is selected, so nothing would be read. Select streams in the "
+                "catalog (in Meltano: meltano select tap-medchat-swell --list, or the "
+                "plugin's `select` setting; a wildcard does not select optional streams)."
+            )
+        self.sync_all()
+        self._end()
+
+    def _report(self, ended_by: BaseException | None) -> None:
+        """Log the run's report, and save it where it is wanted."""
+        report = self._make_report(ended_by)
+        self._save(report)
+        self.logger.info("Run report:\n%s", run_report.table(report))
+
+    def _make_report(self, ended_by: BaseException | None) -> dict[str, t.Any]:
+        head = {
+            **self._head,
+            "tap_version": self.plugin_version,
+            "account_name": self.options.account_name,
+            "until": self.options.end_date,
+        }
+        return run_report.build(self._running, self.rate_limiters, self.failures, ended_by, head)
+
+    def _save(self, report: dict[str, t.Any]) -> None:
+        if self.options.report_path:
+            try:
+                run_report.save(report, self.options.report_path)
+            except OSError as error:
+                self.logger.warning(
+                    "The report cannot be written to report_path: %s.", error.strerror
+                )
 
     # Command line
 
@@ -515,6 +559,7 @@ class TapMedchatSwell(Tap):
         if about:
             cls.print_about(about_format)
             return
+        cls.logger.addFilter(_is_news)
         cls.print_version(print_fn=cls.logger.info)
         tap = cls(
             config=config.config if config else None,

@@ -42,7 +42,7 @@ def page(numbers: list[int], link: str | None = None, name: str = "value") -> di
 def completed(pages: Pages) -> dict[str, t.Any]:
     """A chat with one message and a link to the pages; messages as their numbers."""
     chat: dict[str, t.Any] = {"id": "c", "Messages": rows(0), LINK: f"{BASE}/x?1"}
-    cut = NestedPages(t.cast("t.Any", pages), f"{BASE}/smsChats")
+    cut = NestedPages(pages.fetch, f"{BASE}/smsChats")
     cut.complete([chat], Request(f"{BASE}/smsChats?$top=1", "chats", lambda document, _: document))
     return chat | {"Messages": [message["id"] for message in chat["Messages"]]}
 

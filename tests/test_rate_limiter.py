@@ -222,14 +222,23 @@ def test_a_throttle_of_60_a_minute_costs_few_refusals(clock: Clock) -> None:
     assert throttle.refused <= 0.05 * throttle.sent
 
 
-def test_seconds_paused_are_counted_once(clock: Clock) -> None:
+def test_a_pause_under_way_counts_as_far_as_it_has_come(clock: Clock) -> None:
+    rate_limiter = RateLimiter(3, clock=clock)
+    rate_limiter.pause(60)
+    clock.now += 4
+
+    assert (rate_limiter.pause_left, rate_limiter.seconds_waited) == (56, 4)
+
+
+def test_seconds_waited_are_counted_once(clock: Clock) -> None:
     rate_limiter = RateLimiter(3, clock=clock)
     rate_limiter.pause(5)
     rate_limiter.pause(2)
     clock.now += 4
     rate_limiter.pause(3)
 
-    assert rate_limiter.seconds_paused == 7
+    clock.now += 10
+    assert rate_limiter.seconds_waited == 7
 
 
 def test_headers_that_make_no_sense_are_ignored(clock: Clock) -> None:

@@ -47,8 +47,7 @@ def test_one_line_per_cause(sandbox: Sandbox, many: Config) -> None:
     assert lines[1].startswith("| INFO | MedChat returned 503 Service Unavailable (request 0123")
     assert lines[2].startswith("| INFO | Swell rate-limited the request (429 Too Many Requests). ")
     assert all(re.search(r" \[[^\[]*(chats|messages|counts|time) [^\[]*\]$", x) for x in lines)
-    assert re.search(r"MedChat: \d+ requests, 25 retries, \d+ s of waiting", run.log)
-    assert re.search(r"Swell: \d+ requests, 12 retries, \d+ s of waiting", run.log)
+    assert re.search(r"sms_chats +40 +40 +\d+ +25 ", run.log)
 
 
 def test_what_was_not_told_is_counted(

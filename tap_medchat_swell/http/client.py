@@ -51,6 +51,14 @@ class Request:
     read: Callable[[t.Any, int], t.Any] = field(compare=False)
 
 
+@dataclass
+class Traffic:
+    """How many requests have been sent, and how many of them were retries."""
+
+    requests: int = 0
+    retries: int = 0
+
+
 class Client:
     """Sends requests to one vendor. All workers share it, so `fetch` is thread-safe.
 
@@ -78,7 +86,6 @@ class Client:
         self._counting = threading.Lock()
         self._told: dict[str, tuple[float, int]] = {}  # per cause: when, and retries since
         self.requests_sent = 0
-        self.retries = 0
         self.clock_offset = timedelta()
         self.headers_seen: dict[str, str] = {}
 
@@ -88,18 +95,19 @@ class Client:
         self._rate_limiter.wake()
         self._transport.close()
 
-    def fetch(self, request: Request) -> t.Any:
+    def fetch(self, request: Request, traffic: Traffic | None = None) -> t.Any:
         """Send a request until `request.read` accepts the document, within the retry budget.
 
-        Raises VendorError if no response can be used, CancelledError if the client has been
-        closed.
+        `traffic` counts what is sent. Raises VendorError if no response can be used,
+        CancelledError if the client has been closed.
         """
+        traffic = traffic or Traffic()
         started = time.monotonic()
         pauses = _pauses()
         failures = Counter[str]()
         while True:
             try:
-                result = request.read(*self._attempt(request, failures))
+                result = request.read(*self._attempt(request, failures, traffic))
             except ResponseError as error:  # noqa: PERF203 - it is what the loop is for
                 if fallback := self._fallback(error, failures):
                     return fallback()
@@ -110,6 +118,8 @@ class Client:
                 pause = error.wait or next(pauses)
                 if time.monotonic() - started + pause > self._options.retry_seconds:
                     raise self._gave_up(error, failures.total()) from None
+                with self._counting:
+                    traffic.retries += 1
                 self._log_retry(error, pause)
                 wait = self._rate_limiter.pause if _concerns_all(error) else time.sleep
                 wait(pause)
@@ -141,7 +151,6 @@ class Client:
     def _log_retry(self, error: ResponseError, pause: float) -> None:
         """Log a retry: one line per cause and minute, since many workers meet the same one."""
         with self._counting:
-            self.retries += 1
             told_at, untold = self._told.get(error.kind, (-math.inf, 0))
             is_due = time.monotonic() - told_at >= LINE_SECONDS
             self._told[error.kind] = (time.monotonic(), 0) if is_due else (told_at, untold + 1)
@@ -163,12 +172,15 @@ class Client:
         last.where = error.error.where
         return last
 
-    def _attempt(self, request: Request, failures: Counter[str]) -> tuple[t.Any, int]:
+    def _attempt(
+        self, request: Request, failures: Counter[str], traffic: Traffic
+    ) -> tuple[t.Any, int]:
         headers = None
         self._rate_limiter.acquire(lambda: self._closed)
         try:
             with self._counting:
                 self.requests_sent += 1
+                traffic.requests += 1
             with self._transport.get(request.url + self._secret_query) as answer:
                 headers = answer.headers
                 size = len(answer.body)

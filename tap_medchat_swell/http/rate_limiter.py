@@ -25,7 +25,7 @@ MAX_BACKOFF = 64.0
 class RateLimiter:
     """Admits requests one by one; all times are seconds of a monotonic clock.
 
-    `seconds_paused` is for how long nobody was admitted because of a 429 or Retry-After.
+    Nobody is admitted during a pause, because of a 429 or Retry-After.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class RateLimiter:
         self._in_flight = 0
         self._not_before = 0.0
         self._remaining: int | None = None
-        self.seconds_paused = 0.0
+        self._seconds_paused = 0.0
 
     def acquire(self, is_closed: Callable[[], bool]) -> None:
         """Wait for admission; raises CancelledError once the client is closed: see `wake`."""
@@ -126,10 +126,20 @@ class RateLimiter:
             end = now + seconds
             if now >= self._not_before:
                 self._decrease()
-            self.seconds_paused += max(0.0, end - max(now, self._not_before))
+            self._seconds_paused += max(0.0, end - max(now, self._not_before))
             self._not_before = max(self._not_before, end)
             self._remaining = None
             self._changed.notify_all()
+
+    @property
+    def pause_left(self) -> float:
+        """How many more seconds the pause lasts; 0 without one."""
+        return max(0.0, self._not_before - self._clock())
+
+    @property
+    def seconds_waited(self) -> float:
+        """How long all pauses have lasted so far."""
+        return self._seconds_paused - self.pause_left
 
     def wake(self) -> None:
         """Let everybody who waits notice that the client has been closed."""

@@ -8,7 +8,7 @@ first; an interrupted one goes on with those that were not read since it started
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tap_medchat_swell.bookmark import second_of
 from tap_medchat_swell.time_ranges import DAY, TimeRange, from_epoch
@@ -29,7 +29,7 @@ class Window:
     """Chats created in a range, as the last reading found them.
 
     `digests` has one item per stream: over the records created before `read`, None if unknown.
-    `changed` says whether that reading wrote anything.
+    `changed` says whether that reading wrote anything. `rows` is how many came in it per stream.
     """
 
     range: TimeRange
@@ -37,6 +37,7 @@ class Window:
     read: int = 0
     changed: bool = False
     digests: tuple[int | None, ...] = ()
+    rows: tuple[int, ...] = field(default=(), compare=False)
 
     def without_digests(self) -> Window:
         """The window, to be written whole."""

@@ -78,8 +78,8 @@ class StreamRecords:
         self._old: list[Item] = []
         self._new: list[Item] = []
 
-    def add(self, chat: Chat) -> tuple[int, int]:
-        """Take a chat's records; returns their share of the new digest, and their bytes."""
+    def add(self, chat: Chat) -> tuple[int, int, int]:
+        """Take a chat's records; returns their share of the digest, their number and bytes."""
         records = self._source.records_of(chat)
         items = self._source.pack(records)
         texts = [encoded(item) for item in items]
@@ -93,7 +93,7 @@ class StreamRecords:
             self._digest += sum(m for m, time in zip(marks, times, strict=True) if time < known)
             for item, time in zip(items, times, strict=True):
                 (self._old if time < known else self._new).append(item)
-        return share, sum(map(len, texts))
+        return share, len(items), sum(map(len, texts))
 
     def _hash(self, text: bytes) -> int:
         # A checksum would be faster, but opposite changes in two records cancel in its sum.
@@ -143,8 +143,8 @@ class WindowRecords:
         self._start = window.range.start
         self._received: datetime | None = None
         # Of the chats of no piece so far: when created (epoch; those without a date belong to the
-        # last piece), and their shares of the digests.
-        self._chats: dict[str, tuple[float, list[int]]] = {}
+        # last piece), and per stream their share of the digest and number of records.
+        self._chats: dict[str, tuple[float, list[tuple[int, int]]]] = {}
         self._bytes = 0
 
     @property
@@ -160,8 +160,8 @@ class WindowRecords:
                 chat = self._take(chat_id, row)
                 taken = [stream.add(chat) for stream in self._streams]
                 when = math.inf if second is None else second
-                self._chats[chat_id] = (when, [share for share, _ in taken])
-                self._bytes += sum(size for _, size in taken)
+                self._chats[chat_id] = (when, [(share, count) for share, count, _ in taken])
+                self._bytes += sum(size for *_, size in taken)
 
     @property
     def count(self) -> int:
@@ -210,11 +210,13 @@ class WindowRecords:
         self._bytes -= self._bytes * len(inside) // max(1, len(self._chats))
         for key in inside:
             del self._chats[key]
-        shares = [shares for _, shares in inside.values()] or [[0] * len(self._streams)]
-        digests = tuple(sum(column) % MODULUS for column in zip(*shares, strict=True))
+        chats = [taken for _, taken in inside.values()] or [[(0, 0)] * len(self._streams)]
+        streams = [*zip(*chats, strict=True)]
+        digests = tuple(sum(share for share, _ in stream) % MODULUS for stream in streams)
+        rows = tuple(sum(count for _, count in stream) for stream in streams)
         time = TimeRange(self._start, end)
         self._start = end
-        return Window(time, len(inside), self._scan_started, self._changed, digests)
+        return Window(time, len(inside), self._scan_started, self._changed, digests, rows)
 
     def pieces(self, end: int, chats_per_window: int, *, is_end: bool = True) -> list[Window]:
         """The window up to `end`, its own end or not, cut at its middle chats where it doubled."""
@@ -224,5 +226,5 @@ class WindowRecords:
         cuts = {seconds[len(seconds) * number // count] for number in range(1, count)}
         pieces = [self.cut(second) for second in sorted(cuts) if second > self._start]
         if is_end:  # vendors round what they show: a chat may seem to be created just there
-            self._chats = {key: (self._start, shares) for key, (_, shares) in self._chats.items()}
+            self._chats = {key: (self._start, taken) for key, (_, taken) in self._chats.items()}
         return [*pieces, self.cut(end)]

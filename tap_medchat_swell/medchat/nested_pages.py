@@ -17,7 +17,8 @@ from tap_medchat_swell.medchat.responses import MEDCHAT, rows_in
 from tap_medchat_swell.record_mapper import KeyFinder
 
 if t.TYPE_CHECKING:
-    from tap_medchat_swell.http.client import Client
+    from collections.abc import Callable
+
     from tap_medchat_swell.record_mapper import Row
 
 MAX_PAGES = 1000
@@ -27,8 +28,8 @@ NOT_THERE = (400, 404)
 class NestedPages:
     """Follows the links in chats' rows; runs in workers, so it keeps no state."""
 
-    def __init__(self, client: Client, url: str) -> None:
-        self._client = client
+    def __init__(self, fetch: Callable[[Request], t.Any], url: str) -> None:
+        self._fetch = fetch
         self._base = urlsplit(url)
 
     def complete(self, rows: list[Row], request: Request) -> None:
@@ -52,7 +53,7 @@ class NestedPages:
                 return rows, False
             followed.add(url)
             try:
-                page, link = self._client.fetch(Request(url, f"the rest of {request.label}", _page))
+                page, link = self._fetch(Request(url, f"the rest of {request.label}", _page))
             except VendorError as error:
                 if error.status in NOT_THERE:
                     return rows, False

@@ -22,7 +22,7 @@ from tap_medchat_swell.medchat.chats import CHAT_IDS, Chat, ChatRows, ChildRows,
 from tap_medchat_swell.medchat.nested_pages import NestedPages
 from tap_medchat_swell.medchat.reader import Reading, plan_windows, read_window
 from tap_medchat_swell.pipeline import Fetch
-from tap_medchat_swell.scan import VendorScan
+from tap_medchat_swell.scan import VendorScan, counted
 from tap_medchat_swell.stream import VendorStream
 from tap_medchat_swell.time_ranges import TimeRange, from_epoch, literal, to_epoch
 from tap_medchat_swell.timestamps import EPOCH, now
@@ -123,7 +123,7 @@ class ChatScan(VendorScan):
         limiter = run.rate_limiters[MedChatStream.vendor]
         self._api = MedChatApi(options, limiter, self._chats)
         super().__init__(run, self._streams, self._api.client)
-        self._nested = NestedPages(self.client, self._api.url)
+        self._nested = NestedPages(super().fetch, self._api.url)
         self._chats_per_window = options.medchat_window_pages * (options.medchat_page_size - 1)
         self._scope = scope_of(
             options.account_name,
@@ -154,7 +154,7 @@ class ChatScan(VendorScan):
 
     @override
     def fetch(self, request: Request) -> ChatPage:
-        page: ChatPage = self.client.fetch(request)
+        page: ChatPage = super().fetch(request)
         self._nested.complete(page.rows, request)
         return page
 
@@ -173,6 +173,8 @@ class ChatScan(VendorScan):
         rescan_days = self.options.medchat_rescan_days
         self._due = due(self._history, self._started, rescan_days)
         self._log_start(whole)
+        self.begin = from_epoch(self._due[0].range.start) if self._due else None
+        self.end = from_epoch(whole.end)
         if self._due and any(digest is not None for digest in self._due[0].digests):
             self._bookmark()
         yield from plan_windows(self._due, self._api, self._chats_per_window, self._read)
@@ -218,10 +220,10 @@ class ChatScan(VendorScan):
         reading = Reading(
             self._api, records, self._chats_per_window, window.range, window.chats, known
         )
-        return read_window(reading, window)
+        return counted(read_window(reading, window))
 
     @override
-    def accept(self, value: t.Any) -> bool:
+    def take(self, value: t.Any) -> bool:
         if isinstance(value, Batch):
             for stream, items in zip(self._streams, value.items, strict=True):
                 stream.write(items, value.received)
@@ -234,7 +236,11 @@ class ChatScan(VendorScan):
         for piece in pieces:
             self._chats_read += piece.chats
             self._history = self._history.replace(piece)
-        end = pieces[-1].range.end
+        start, end = pieces[0].range.start, pieces[-1].range.end
+        rows = [sum(counts) for counts in zip(*(piece.rows for piece in pieces), strict=True)]
+        doubt = None if all(piece.read for piece in pieces) else "no chats came, as never before"
+        seen = zip(self._streams, rows or [0] * len(self._streams), strict=True)
+        self.end_window(from_epoch(start), from_epoch(end), seen, doubt)
         self._due = [window for window in self._due if window.range.end > end]
         is_proven = self._is_partial or not self._chats_read or self._all_children_returned
         if is_proven and self._due:  # else the scan's last STATE comes next
@@ -286,3 +292,4 @@ class ChatScan(VendorScan):
                 "No chats at all: check medchat_org_id, start_date and medchat_filter if there "
                 "should be some."
             )
+        super().finish()

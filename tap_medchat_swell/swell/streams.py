@@ -15,7 +15,7 @@ from tap_medchat_swell.conversions import as_key, as_text
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.pipeline import Start
 from tap_medchat_swell.record_mapper import KeyFinder, Row
-from tap_medchat_swell.scan import VendorScan
+from tap_medchat_swell.scan import VendorScan, counted
 from tap_medchat_swell.stream import ENCODER, VendorStream
 from tap_medchat_swell.swell.bookmark import OPEN_DAYS, DayBookmark, Unsettled
 from tap_medchat_swell.swell.marks import Marks
@@ -232,11 +232,12 @@ class MessageScan(SwellScan):
         if first <= last:
             self.logger.info("Reading messages created from %s to %s.", first, last)
             windows += plan_days(first, last, self.options.swell_window_days)
+        self.begin, self.end = midnight(first), midnight(last)
         self._extra = self._again.keys() - set(windows)
         for days in [*(days for days in self._again if days in self._extra), *windows]:
             attempt = self._again[days].runs if days in self._again else 0
-            yield Start(read_window(self._api, days, self._today, attempt))
-        yield Start(read_changes(self._api, self._change_moments()))
+            yield Start(counted(read_window(self._api, days, self._today, attempt)))
+        yield Start(counted(read_changes(self._api, self._change_moments())))
 
     def _change_moments(self) -> Iterator[tuple[datetime, str]]:
         """From when on to ask for changes, and in which form, until Swell takes one (W12).
@@ -255,7 +256,7 @@ class MessageScan(SwellScan):
             moment += CHANGES_STEP
 
     @override
-    def accept(self, value: t.Any) -> bool:
+    def take(self, value: t.Any) -> bool:
         if isinstance(value, Messages):
             self._write(value)
         elif isinstance(value, WindowRead):
@@ -281,7 +282,12 @@ class MessageScan(SwellScan):
         passes = read.passes
         self._has_read_any |= bool(passes.ids)
         unsettled = [item for item in self._bookmark.unsettled if item.days != read.window]
-        unsettled += filter(None, [self._unsettled(read.window, passes)])
+        doubt = self._doubt(read.window, passes)
+        if doubt:
+            unsettled += filter(None, [self._unsettled(read.window, passes)])
+        if read.last is not None:
+            first, end = midnight(read.window.first), midnight(read.last) + DAY
+            self.end_window(first, end, [(self._stream, len(passes.ids))], doubt)
         self._bookmark = replace(self._bookmark, unsettled=tuple(unsettled))
         if read.window in self._extra:
             self.move(self._bookmark)
@@ -323,20 +329,27 @@ class MessageScan(SwellScan):
         self._unproven = None
         return True
 
-    def _unsettled(self, days: DayRange, passes: Passes) -> Unsettled | None:
-        """What the next run has to read again, because Swell's total disagrees with it."""
+    def _doubt(self, days: DayRange, passes: Passes) -> str | None:
+        """How Swell's total disagrees with what it sent, unless it did so before (W9)."""
         if passes.is_settled or not passes.count:
             return None
+        before = self._again.get(days)
+        if before and passes.is_stable and passes.missing == before.missing:
+            self.logger.info(
+                "Messages of %s: Swell counts %s and sends %d, as before. Nothing is missing.",
+                days,
+                passes.total,
+                len(passes.ids),
+            )
+            return None
+        return f"Swell counts {passes.total}, but sent {len(passes.ids)}"
+
+    def _unsettled(self, days: DayRange, passes: Passes) -> Unsettled | None:
+        """What the next run has to read again; None after too many runs."""
         before = self._again.get(days)
         runs = 1 + (before.runs if before else 0)
         missing = passes.missing if passes.is_stable else None
         told = (days, passes.total, len(passes.ids), passes.count)
-        if before and missing is not None and missing == before.missing:
-            self.logger.info(
-                "Messages of %s: Swell counts %s and sends %d, as before. Nothing is missing.",
-                *told[:3],
-            )
-            return None
         is_last = runs >= MAX_UNSETTLED_RUNS
         is_recent = days.last >= self._today - OPEN_DAYS * DAY  # messages may be arriving
         self.logger.log(
@@ -352,6 +365,8 @@ class MessageScan(SwellScan):
     def _end_changes(self, read: ChangesRead) -> None:
         """Bookmark up to when changes have been seen."""
         old = self._bookmark.changes_since
+        if read.since is not None:
+            self.end_window(read.since, self._now, [(self._stream, len(read.passes.ids))])
         if read.since is None and self._bookmark.changes_form is not None:
             self.logger.warning(
                 "Swell refused updated_after, which it took before: the next run asks again for "
@@ -394,6 +409,7 @@ class MessageScan(SwellScan):
                 "No messages at all: check start_date, swell_location_ids, swell_team_ids, "
                 "swell_contact_ids and swell_status if there should be some."
             )
+        super().finish()
 
 
 class CountScan(SwellScan):
@@ -414,18 +430,22 @@ class CountScan(SwellScan):
         if self.options.end_date:
             last = min(last, (self.options.end_date - timedelta(microseconds=1)).date())
         days = [first + number * DAY for number in range((last - first).days + 1)]
+        self.begin, self.end = midnight(first), midnight(last)
         for start in range(0, len(days), WEEK):
             week = days[start : start + WEEK]
             keys = [(day, *split) for day in week for split in self._splits]
-            yield Start(read_counts(self._api, keys, self._today))
+            yield Start(counted(read_counts(self._api, keys, self._today)))
 
     @override
-    def accept(self, value: CountsRead) -> bool:
+    def take(self, value: CountsRead) -> bool:
         records = [self._record(key, page.row) for key, page in value.counts.items()]
         self._stream.write(self._stream.pack(records), value.received)
         self._check_days(value)
         if value.counts:
-            self.reach(max(key[0] for key in value.counts))
+            days = sorted(key[0] for key in value.counts)
+            rows = [(self._stream, len(value.counts))]
+            self.end_window(midnight(days[0]), midnight(days[-1]) + DAY, rows)
+            self.reach(days[-1])
         return self._stream.has_enough
 
     def _record(self, key: CountKey, row: Row) -> Row:
@@ -459,6 +479,7 @@ class CountScan(SwellScan):
             )
         self.move(self._bookmark.completed())
         self.write_state()
+        super().finish()
 
 
 def _splits(options: Options) -> list[tuple[str, str]]:

@@ -110,6 +110,13 @@ def assert_clean(run: Run) -> None:
     assert "Traceback" not in run.log
 
 
+def report_of(cli: Cli) -> Run:
+    """The JSON report, to be searched as a log is."""
+    text = (cli.folder / "report.json").read_text("utf-8")
+    assert json.loads(text)["streams"]
+    return Run(0, b"", text)
+
+
 def test_the_search_finds_what_it_looks_for() -> None:
     run = Run(0, b"", "")
     for value in (*canaries.SECRETS, *canaries.PATIENT):
@@ -129,9 +136,10 @@ def test_failures(sandbox: Sandbox, config: Config, cli: Cli, fault: Fault) -> N
     if fault.retry_after == 0.01:
         config["max_retries"] = 1
 
-    run = cli(config=config, env=DEBUG)
+    run = cli(config={**config, "report_path": "report.json"}, env=DEBUG)
 
     assert_clean(run)
+    assert_clean(report_of(cli))
     assert run.code == 1 or fault.kind in ("invalid_utf8", "lone_surrogates"), run.log
     assert "please report" not in run.log
     assert sandbox.requests
@@ -193,10 +201,12 @@ def test_failures_after_good_pages(sandbox: Sandbox, config: Config, cli: Cli, w
 class TestGoodRuns:
     @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING"])
     def test_logs_and_state(self, config: Config, cli: Cli, level: str) -> None:
-        run = cli(config=config, env=dict.fromkeys(DEBUG, level))
+        report = {"report_path": "report.json"}
+        run = cli(config={**config, **report}, env=dict.fromkeys(DEBUG, level))
 
         assert run.code == 0, run.log
         assert_clean(run)
+        assert_clean(report_of(cli))
         assert {PHONE, NAME, TEXT} <= {
             *(r["user_phone_number"] for r in run.records("sms_chats")),
             *(r["contact"]["name"] for r in run.records("swell_messages")),
