@@ -273,3 +273,15 @@ def test_derived_ids_are_keyed_under_pseudonymized() -> None:
     assert "permits no key that is derived" in refused.errors[-1]
     assert refused.records("sms_chats") == []
     assert refused.records("swell_messages")
+
+
+@pytest.mark.parametrize("profile", ["none", *PROFILES])
+def test_a_declared_column_named_like_a_signal(config: Config, profile: str) -> None:
+    catalog = discover(config)
+    for entry in catalog["streams"]:
+        entry["schema"]["properties"].setdefault("has_link", {"type": ["string", "null"]})
+
+    run = sync({**config, "privacy_profile": profile, "pseudonym_key": KEY}, catalog=catalog)
+
+    assert run.code == 0, run.log
+    assert ("has_link" in run.records("sms_chats")[0]) is (profile == "none")

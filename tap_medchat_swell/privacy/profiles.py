@@ -141,7 +141,7 @@ class _Compiler:
             phi = class_of(own.get(name), definition)
             if not nested and name in self._replaced and phi in SURROGATES:
                 yield self._surrogate(name)
-            if not nested and name in SIGNALS:
+            if name in SIGNALS and name in own:
                 yield ("text", name, SIGNALS[name]), definition
             elif self._name != "none" and fields_of(definition):
                 yield from self._object(name, fields_of(own.get(name, {})), definition)
@@ -158,19 +158,17 @@ class _Compiler:
         self, name: str, own: Mapping[str, Json], definition: Json
     ) -> Iterator[tuple[Step, Json]]:
         """An object's column, or a list's, with what is left of its fields, if anything is."""
-        inner = resolved(definition)
-        is_list = "items" in inner
         columns = sorted(self.columns(own, fields_of(definition), nested=True), key=_is_changed)
         if not columns:
             return
-        properties = {step[1]: definition for step, definition in columns}
-        fields = {"type": ["object"], "properties": properties}
+        properties = {step[1]: written for step, written in columns}
         finish = _finisher([step for step, _ in columns])
-        change = (lambda records: [finish(record) for record in records]) if is_list else finish
-        kind = {"type": ["array", "null"], "items": fields} if is_list else fields
-        whole = kind if is_list else {**fields, "type": ["object", "null"]}
-        described = {key: inner[key] for key in ("description",) if key in inner}
-        yield (name, name, change), {**described, **whole}
+        if "items" in resolved(definition):
+            items = {"type": ["object"], "properties": properties}
+            step = (name, name, lambda records: [finish(record) for record in records])
+            yield step, {"type": ["array", "null"], "items": items}
+        else:
+            yield (name, name, finish), {"type": ["object", "null"], "properties": properties}
 
     def _column(self, name: str, phi: str, definition: Json) -> Iterator[tuple[Step, Json]]:
         action = self._actions.get(phi, "drop")

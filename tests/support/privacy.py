@@ -78,7 +78,7 @@ def pseudonymized(stream: str, record: Json) -> Json:
         ]
         places = [{"id": place["id"]} for place in contact["locations"]]
         kept = {"id": contact["id"], "source": contact["source"]}
-        expected["contact"] = {**kept, "tags": tags, "locations": places, **coded(contact)}
+        expected["contact"] = {**kept, **coded(contact), "tags": tags, "locations": places}
     return {**expected, "pseudonym_key_id": "1"}
 
 
