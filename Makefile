@@ -62,9 +62,11 @@ locks: ## Upgrade the locks to the newest versions that pyproject.toml and tools
 	@$(UV) lock --upgrade --project tools
 	@$(MAKE) --no-print-directory export
 
-# What pip and Meltano read of tools/uv.lock; the names of the files are dependency groups.
+# What pip and Meltano read of the locks; the names of all files but tap.txt are dependency groups.
 export:
-	@for file in locks/*.txt; do \
+	@$(UV) export --quiet --locked --no-header --no-default-groups --no-emit-project \
+		--output-file locks/tap.txt
+	@for file in locks/uv.txt locks/target-*.txt; do \
 		$(UV) export --quiet --locked --project tools --no-header --only-group "$$(basename "$$file" .txt)" \
 			--output-file "$$file" || exit; \
 	done

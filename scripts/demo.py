@@ -47,6 +47,7 @@ Tables = dict[str, dict[tuple[t.Any, ...], Row]]
 def main() -> None:
     """Run the demo."""
     signal.signal(signal.SIGTERM, _terminated)
+    os.umask(0o077)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace", line_buffering=True)
     DATABASE.parent.mkdir(exist_ok=True)
@@ -310,8 +311,8 @@ def show_ways_on() -> None:
         '    make sql Q="SELECT direction, count(*) FROM sms_messages GROUP BY 1"\n'
         "\n"
         "With real credentials:\n"
-        "    cp .env.example .env      and fill in tokens, organization id and start_date\n"
-        "    .venvs/meltano/bin/meltano --environment=prod run tap-medchat-swell target-duckdb\n"
+        "    umask 077; cp .env.example .env      and fill in tokens, org id and start_date\n"
+        "    .venvs/meltano/bin/meltano run tap-medchat-swell target-duckdb\n"
         "It writes output/prod.duckdb. README.md says where to create the tokens.\n"
         "All processes of the demo have ended."
     )

@@ -8,12 +8,14 @@ nothing, lists the files that are out of date and exits with 1 if there are any.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 import typing as t
 from pathlib import Path
 
 import yaml
+from typing_extensions import override
 
 from tap_medchat_swell.privacy.profiles import PROFILES, compile_profile, fields_of
 from tap_medchat_swell.settings import CREDENTIALS, SETTINGS, Options, Setting
@@ -29,7 +31,7 @@ END = "generated: end"
 NO_OWNER = "OWNER"
 MELTANO_KINDS = {
     "string": "string",
-    "integer": "integer",
+    "integer": "string",  # Meltano crashes on a blank integer, such as NAME= in .env
     "date": "date_iso8601",
     "ids": "string",  # Meltano rejects one ID, or IDs with commas, as an array
     "choice": "options",
@@ -79,26 +81,26 @@ IDENTIFIERS = (
 SDK_SETTINGS: list[dict[str, t.Any]] = [
     {
         "name": "stream_maps",
-        "label": "Stream Maps",
         "kind": "object",
+        "label": "Stream Maps",
         "description": "singer-sdk's inline stream maps: transform records before writing.",
     },
     {
         "name": "stream_map_config",
-        "label": "Stream Map Config",
         "kind": "object",
+        "label": "Stream Map Config",
         "description": "Values that stream maps can use as config['name'].",
     },
     {
         "name": "flattening_enabled",
-        "label": "Flattening Enabled",
         "kind": "boolean",
+        "label": "Flattening Enabled",
         "description": "Flatten nested objects into columns.",
     },
     {
         "name": "flattening_max_depth",
+        "kind": "string",  # as for other integers
         "label": "Flattening Max Depth",
-        "kind": "integer",
         "description": "Levels to flatten; 2 by default.",
     },
 ]
@@ -112,16 +114,14 @@ def label(setting: Setting) -> str:
 
 def meltano_setting(setting: Setting) -> dict[str, t.Any]:
     """One setting as Meltano and its Hub declare it."""
-    entry: dict[str, t.Any] = {
-        "name": setting.name,
-        "label": label(setting),
-        "kind": MELTANO_KINDS[setting.kind],
-        "description": setting.description,
-    }
-    if setting.choices:
-        entry["options"] = [{"label": choice, "value": choice} for choice in setting.choices]
+    entry: dict[str, t.Any] = {"name": setting.name, "kind": MELTANO_KINDS[setting.kind]}
     if setting.default is not None:
         entry["value"] = setting.default
+    entry |= {"label": label(setting), "description": setting.description}
+    if setting.choices:
+        # Meltano crashes on a blank value that is no option.
+        choices = [("unset", ""), *zip(setting.choices, setting.choices, strict=True)]
+        entry["options"] = [{"label": name, "value": choice} for name, choice in choices]
     if setting.example:
         entry["placeholder"] = setting.example
     if setting.secret:
@@ -135,9 +135,21 @@ def setting_groups() -> list[list[str]]:
     return [[*required, *names] for names in CREDENTIALS.values()]
 
 
+class MeltanosDumper(yaml.SafeDumper):
+    """Quotes as Meltano does."""
+
+    @override
+    def choose_scalar_style(self) -> str:
+        style: str = super().choose_scalar_style()
+        text = getattr(self.event, "value", "")
+        return '"' if style == "'" and "'" in text else style
+
+
 def as_yaml(document: object) -> str:
-    """YAML, in the order given."""
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=96)
+    """YAML in the order given and in Meltano's own form, which it writes after every change."""
+    text: str = yaml.dump(
+        document, Dumper=MeltanosDumper, sort_keys=False, allow_unicode=True, width=math.inf
+    )
     return text
 
 
@@ -176,8 +188,10 @@ def env_example() -> str:
 
 def _env_lines() -> Iterator[str]:
     yield (
-        "# Copy this file to .env (never commit it) and fill it in. The credentials of\n"
-        "# one vendor are enough. Commented lines show the defaults, or examples.\n"
+        "# Copy this file to .env, readable by you alone (never commit it), and fill it in:\n"
+        "#     (umask 077; cp .env.example .env)\n"
+        "# The credentials of one vendor are enough. Commented lines show the defaults, or\n"
+        "# examples. Blank variables count as unset.\n"
     )
     needed = {name for names in CREDENTIALS.values() for name in names}
     for setting in SETTINGS:

@@ -48,6 +48,8 @@ sync() { # folder arguments...
 locked_build="--no-build-isolation-package tap-medchat-swell
     --no-build-isolation-package medchat-swell-sandbox"
 for group; do
+    # Databases, and the files of runs, hold patient data and tokens.
+    [ "$group" != meltano ] || { mkdir -p output .meltano && chmod 700 output .meltano; }
     # shellcheck disable=SC2086
     case $group in
     uv) ;;

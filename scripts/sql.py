@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import duckdb
@@ -19,9 +20,12 @@ def main() -> None:
     given = parser.parse_args()
     if not given.database.is_file():
         parser.error(f"{given.database} does not exist: `make demo` writes output/demo.duckdb")
-    with duckdb.connect(str(given.database), read_only=True) as connection:
-        connection.execute(f'USE "{given.database.stem}"."{given.schema}"')
-        print(connection.sql(given.query))
+    try:
+        with duckdb.connect(str(given.database), read_only=True) as connection:
+            connection.execute(f'USE "{given.database.stem}"."{given.schema}"')
+            print(connection.sql(given.query) or "Done.")
+    except duckdb.Error as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
 
 _SECRET_NAME = re.compile(r"token|secret|passw|salt|api_?key|_key\b|credential", re.IGNORECASE)
 PRIVACY_SCOPE = ("privacy_profile", "pseudonym_key_id", "phone_region")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 MIN_SALT_LENGTH = 8  # shorter values not named like a secret are ordinary words or numbers
 
 Kind = t.Literal[
@@ -246,6 +247,17 @@ def _typed(setting: Setting, value: t.Any) -> t.Any:
     if setting.kind == "timezone":
         return named_zone(value)
     return value if setting.kind == "integer" else value or ""
+
+
+def with_numbers(config: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The configuration with whole numbers in place of their text, which Meltano hands over."""
+    integers = {s.name for s in SETTINGS if s.kind == "integer"} | {"flattening_max_depth"}
+    return {
+        name: int(value)
+        if name in integers and isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value)
+        else value
+        for name, value in config.items()
+    }
 
 
 def is_blank(value: t.Any) -> bool:

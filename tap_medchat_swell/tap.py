@@ -145,6 +145,7 @@ class TapMedchatSwell(Tap):
         redaction.protect_config(config)
         config = {n: v.strip() if isinstance(v, str) else v for n, v in config.items()}
         config = {name: value for name, value in config.items() if not settings.is_blank(value)}
+        config = settings.with_numbers(config)
         self._rename_profile(config)
         invalid = self._sdk_setting_problems(config)
         schemas = checked_schemas(catalog, {name: load_schema(name) for name in KEYS})
@@ -485,6 +486,8 @@ class TapMedchatSwell(Tap):
     def cli(cls) -> click.Command:  # noqa: N805 - the decorator passes the class
         """The command, with redacted output."""
         redaction.install()
+        if cls._level_is_wanted():
+            del os.environ["SINGER_SDK_LOG_CONFIG"]
         try:
             return super().cli
         except Exception as error:
@@ -494,6 +497,15 @@ class TapMedchatSwell(Tap):
                 raise
             prefix = settings.ENV_PREFIX
             sys.exit(f"{prefix}LOGLEVEL or LOGLEVEL is not a log level such as DEBUG or INFO.")
+
+    @staticmethod
+    def _level_is_wanted() -> bool:
+        """Whether Meltano's log configuration would hide the level that the user wants.
+
+        It sets Meltano's own level. Without it, lines are plain text, which Meltano always shows.
+        """
+        variables = ("SINGER_SDK_LOG_CONFIG", "MELTANO_EXTRACTOR_NAME")
+        return all(map(os.environ.get, (*variables, f"{settings.ENV_PREFIX}LOGLEVEL")))
 
     @override
     @classmethod

@@ -336,3 +336,13 @@ def test_every_secret_setting_is_marked_for_meltano() -> None:
     secrets = {name for name, schema in properties.items() if schema.get("secret")}
 
     assert secrets == {"medchat_access_token", "swell_api_token", "pseudonym_key", "hash_salt"}
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("7", 7), ("-1", -1), ("7.5", "7.5"), ("1_0", "1_0"), ("", ""), (3, 3)]
+)
+def test_whole_numbers_given_as_text(value: object, number: object) -> None:
+    """Meltano's `config set` stores them so."""
+    config = {"max_retries": value, "account_name": "7"}
+
+    assert settings.with_numbers(config) == {"max_retries": number, "account_name": "7"}

@@ -12,7 +12,7 @@ from tap_runs import DEFAULT_STREAMS
 from .comparison import assert_table
 from .loads import FORMS, expected, history, let_things_happen, rows_held
 from .targets import EMPTY_IS_NULL, duckdb_table
-from .tools import SCHEMA
+from .tools import ROOT, SCHEMA, MeltanoProject
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
     from tap_runs import Record
 
     from .targets import Loss
-    from .tools import MeltanoProject, PostgreSQL
+    from .tools import PostgreSQL
 
 
 def full_and_incremental(
@@ -103,3 +103,35 @@ def test_a_select_pattern_that_matches_nothing(to_jsonl: MeltanoProject) -> None
     log = to_jsonl.meltano("run", "tap-medchat-swell", "target-jsonl", code=1)
 
     assert "'!swell_messages.contact__phone' matches nothing. Did you mean 'contact.phone'?" in log
+
+
+def test_a_log_level_for_the_tap(to_jsonl: MeltanoProject) -> None:
+    """Meltano's own level, which shows whole records, stays as it is."""
+    run = ("run", "tap-medchat-swell", "target-jsonl")
+    assert "DEBUG" not in to_jsonl.meltano(*run)
+
+    to_jsonl.variables["TAP_MEDCHAT_SWELL_LOGLEVEL"] = "DEBUG"
+    log = to_jsonl.meltano(*run)
+
+    assert re.search(r"tap-medchat-swell .* \| DEBUG +\| tap-medchat-swell", log)
+
+
+def test_blank_numbers_count_as_unset(to_jsonl: MeltanoProject, tmp_path: Path) -> None:
+    names = ("MEDCHAT_RESCAN_DAYS", "MAX_RETRIES", "FLATTENING_MAX_DEPTH", "SWELL_STATUS")
+    to_jsonl.variables |= {f"TAP_MEDCHAT_SWELL_{name}": "" for name in names}
+
+    to_jsonl.meltano("run", "tap-medchat-swell", "target-jsonl")
+
+    assert (tmp_path / "swell_messages.jsonl").stat().st_size
+
+
+def test_meltano_keeps_the_form_of_its_file(tmp_path: Path) -> None:
+    before = (ROOT / "meltano.yml").read_text("utf-8")
+    file = tmp_path / "meltano.yml"
+    file.write_text(before, "utf-8")
+
+    project = MeltanoProject(tmp_path, tmp_path / "meltano.db")
+    project.meltano("--no-environment", "select", "tap-medchat-swell", "sms_memberships", "*")
+
+    after = file.read_text("utf-8")
+    assert after.replace("    - sms_memberships.*\n", "", 1) == before != after
