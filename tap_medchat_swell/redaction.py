@@ -34,6 +34,7 @@ MASK = "[redacted]"
 MIN_LENGTH = 4
 MIN_LENGTH_IN_RECORDS = 8
 MAX_TRACEBACK_LINES = 100
+CLEAR_REST = "\x1b[K"  # of the terminal's line
 # The arguments of these loggers come from responses: links, headers, records.
 LEAKY_LOGGERS = re.compile(r"urllib3\b|singer_sdk\.mapper\b")
 SAFE_TEXTS = (TapError, MapExpressionError, StreamMapConfigError)
@@ -138,11 +139,19 @@ class RedactedStream:
 
     def __init__(self, stream: t.TextIO) -> None:
         self._stream = stream
+        self._clear = ""
 
     def write(self, text: str) -> int:
         """Write the redacted text; returns the length of the given text."""
-        self._stream.write(REDACTOR.text(text))
+        self._stream.write(self._clear + REDACTOR.text(text))
+        self._clear = ""
         return len(text)
+
+    def write_status(self, text: str) -> None:
+        """Show a line on a terminal until something else is written."""
+        self.write(f"{text}{CLEAR_REST}\r")
+        self._clear = CLEAR_REST
+        self._stream.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write the redacted lines."""

@@ -74,6 +74,13 @@ class VendorScan(Scan):
         self._pages = 0
         self._began: datetime | None = None
 
+    @property
+    def share_read(self) -> float:
+        """How much has been read of all, from 0 to 1: by time, where sizes are not known."""
+        if not (self.begin and self.end and self.reached and self.begin < self.end):
+            return 0.0
+        return max(0.0, min(1.0, (self.reached - self.begin) / (self.end - self.begin)))
+
     def fetch(self, request: Request) -> t.Any:
         """Get a page; runs in a worker. Raises VendorError."""
         return self.client.fetch(request, self.traffic)

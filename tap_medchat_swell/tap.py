@@ -24,7 +24,7 @@ from singer_sdk.tap_base import CliTestOptionValue
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from typing_extensions import override
 
-from tap_medchat_swell import pipeline, redaction, run_report, settings
+from tap_medchat_swell import pipeline, progress, redaction, run_report, settings
 from tap_medchat_swell.bookmark import check_state
 from tap_medchat_swell.catalog import (
     checked_schemas,
@@ -56,7 +56,7 @@ from tap_medchat_swell.writer import BufferedWriter
 
 if t.TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from singer_sdk import Stream
@@ -140,6 +140,7 @@ class TapMedchatSwell(Tap):
         self._stop_signal: int | None = None
         self._already_read: set[str] = set()
         self._running: list[VendorScan] = []
+        self._show_progress: Callable[[], None] = lambda: None
         self._head = {"run_id": str(uuid.uuid4()), "started_at": now()}
         config = dict(config or {}) | (self.read_environment() if parse_env_config else {})
         redaction.protect_config(config)
@@ -360,6 +361,7 @@ class TapMedchatSwell(Tap):
             self._running = self._scans(selected)
             for client in {scan.client for scan in self._running}:
                 stack.enter_context(contextlib.closing(client))
+            self._show_progress = progress.shown(self._running, self.rate_limiters)
             pipeline.run(self._running, self.options.max_concurrency, self._on_tick)
 
     def _scans(self, streams: Sequence[VendorStream]) -> list[VendorScan]:
@@ -376,6 +378,7 @@ class TapMedchatSwell(Tap):
     def _on_tick(self) -> None:
         """What has to be done often, also while waiting for answers."""
         self.message_writer.flush_if_due()
+        self._show_progress()
         self.check_stop()
 
     def write_state(self) -> None:

@@ -137,7 +137,7 @@ class ChatScan(VendorScan):
         self._started = 0
         self._is_resumed = False
         self._due: list[Window] = []
-        self._chats_read = 0
+        self._chats_read = self._chats_due = 0
 
     def _load(self) -> History:
         histories = []
@@ -158,6 +158,13 @@ class ChatScan(VendorScan):
         self._nested.complete(page.rows, request)
         return page
 
+    @property
+    @override
+    def share_read(self) -> float:
+        if not self._chats_due:
+            return super().share_read
+        return min(1.0, self._chats_read / self._chats_due)
+
     @override
     def plan(self) -> Plan:
         yield from self._leave_out_denied()
@@ -175,6 +182,8 @@ class ChatScan(VendorScan):
         self._log_start(whole)
         self.begin = from_epoch(self._due[0].range.start) if self._due else None
         self.end = from_epoch(whole.end)
+        is_known = all(window.read for window in self._due)
+        self._chats_due = sum(window.chats for window in self._due) if is_known else 0
         if self._due and any(digest is not None for digest in self._due[0].digests):
             self._bookmark()
         yield from plan_windows(self._due, self._api, self._chats_per_window, self._read)

@@ -13,8 +13,9 @@ import pytest
 from canaries import MEDCHAT_TOKEN, NAME, PHONE, SALT, SWELL_TOKEN, TEXT, found, leaks
 from medchat_swell_sandbox import Fault, Quirks, Sandbox
 from support.tap_process import Run
-from tap_runs import STREAMS, Cli, discover, only, select
+from tap_runs import STREAMS, Cli, discover, only, select, sync
 
+from tap_medchat_swell import progress
 from tap_medchat_swell.redaction import MASK
 
 if t.TYPE_CHECKING:
@@ -108,6 +109,15 @@ def config(sandbox: Sandbox) -> Config:
 def assert_clean(run: Run) -> None:
     assert leaks(run) == []
     assert "Traceback" not in run.log
+
+
+def test_progress_lines(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "INTERVAL", 0.0)
+
+    run = sync({**config, "max_retries": 6})
+
+    assert run.log.count(" a second") > 3
+    assert_clean(run)
 
 
 def report_of(cli: Cli) -> Run:
