@@ -152,7 +152,7 @@ class _Workers:
     the slowest answer has come.
     """
 
-    def __init__(self, count: int, answers: queue.SimpleQueue[_Answer]) -> None:
+    def __init__(self, count: int, answers: queue.SimpleQueue[tuple[_Job, t.Any]]) -> None:
         self.count = count
         self.in_flight = 0
         self.largest_page = 0
@@ -180,7 +180,7 @@ class _Workers:
                 page: t.Any = job.chain.scan.fetch(job.request)
             except BaseException as error:  # noqa: BLE001 - raised where the page is wanted
                 page = error
-            self._answers.put(_Answer(job, page))
+            self._answers.put((job, page))
 
     def close(self) -> None:
         """Let idle threads end; a busy one ends after its answer, which nobody reads."""
@@ -280,17 +280,12 @@ class _Job(t.NamedTuple):
     request: Request
 
 
-class _Answer(t.NamedTuple):
-    job: _Job
-    page: t.Any
-
-
 def run(scans: Sequence[Scan], workers: int, on_tick: Callable[[], None]) -> None:
     """Run all scans to their ends; `on_tick` is called often, also while waiting.
 
     `workers` is the number of requests in flight per vendor. What `on_tick` raises ends the run.
     """
-    answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[tuple[_Job, t.Any]] = queue.SimpleQueue()
     pools = {scan.vendor: _Workers(workers, answers) for scan in scans}
     chains = [_Chain(scan, pools[scan.vendor], _Task(scan.plan())) for scan in scans]
     try:
@@ -312,7 +307,7 @@ def _submit(chains: Sequence[_Chain]) -> None:
         chain.submit()
 
 
-def _take_answer(answers: queue.SimpleQueue[_Answer], chains: Sequence[_Chain]) -> None:
+def _take_answer(answers: queue.SimpleQueue[tuple[_Job, t.Any]], chains: Sequence[_Chain]) -> None:
     """Use one answer, after its worker has got the next request.
 
     One by one, though several may have come: using one takes time, which spreads the requests.

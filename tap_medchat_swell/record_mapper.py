@@ -9,6 +9,7 @@ is kept in `additional_properties`: never dropped silently.
 from __future__ import annotations
 
 import typing as t
+from functools import lru_cache
 
 import msgspec
 
@@ -54,19 +55,35 @@ EXACT_TYPES: dict[str, t.Any] = {
 }
 
 
-class PerShape(dict[tuple[str, ...], T]):
-    """A cache per shape of row, its keys in order; raises RowTooLargeError."""
+def per_shape(compute: Callable[[tuple[str, ...]], T]) -> Callable[[tuple[str, ...]], T]:
+    """Cache what is computed of a row's shape, its keys in order; raises RowTooLargeError."""
 
-    def __init__(self, compute: Callable[[tuple[str, ...]], T]) -> None:
-        self._compute = compute
-
-    def __missing__(self, shape: tuple[str, ...]) -> T:
+    @lru_cache(maxsize=MAX_SHAPES)
+    def cached(shape: tuple[str, ...]) -> T:
         if len(shape) > MAX_FIELDS:
-            raise RowTooLargeError  # before anything of its size is cached
-        if len(self) >= MAX_SHAPES:
-            self.clear()
-        self[shape] = result = self._compute(shape)
-        return result
+            raise RowTooLargeError  # which is not cached
+        return compute(shape)
+
+    return cached
+
+
+def key_finder(*names: str) -> Callable[[Row], t.Any]:
+    """A function for what a row holds under the first of some names, in whatever case.
+
+    It returns None if there is nothing, and raises RowTooLargeError.
+    """
+    normalized = [normalize_key(name) for name in names]
+
+    @per_shape
+    def find(shape: tuple[str, ...]) -> str | None:
+        keys = {normalize_key(key): key for key in reversed(shape)}
+        return next((keys[name] for name in normalized if name in keys), None)
+
+    def value(row: Row) -> t.Any:
+        key = find(tuple(row))
+        return None if key is None else row[key]
+
+    return value
 
 
 def merge_schemas(own: Mapping[str, t.Any], given: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -133,7 +150,7 @@ class RowMapper:
             if is_object(items := definition.get("items", {}))
         }
         self._exact = _exact_object(properties, self._lists)
-        self._plans = PerShape(self._plan)
+        self._plans = per_shape(self._plan)
 
     def record(self, row: Row) -> Row:
         """The record, with what has no column under `additional_properties`."""
@@ -145,7 +162,7 @@ class RowMapper:
 
     def split(self, row: Row) -> tuple[Row, Row]:
         """The typed columns, and everything else; raises RowTooLargeError."""
-        columns, unknown = self._plans[tuple(row)]
+        columns, unknown = self._plans(tuple(row))
         record = self._blank.copy()
         extras: Row = {}
         for name, key in unknown:
@@ -224,23 +241,6 @@ class RowMapper:
             if key not in placed and not self._drops_extras:
                 names[free_name(key, names)] = key
         return columns, list(names.items())
-
-
-class KeyFinder:
-    """Finds under which of some names, in whatever case, a row holds a value."""
-
-    def __init__(self, *names: str) -> None:
-        self._names = [normalize_key(name) for name in names]
-        self._found = PerShape(self._find)
-
-    def value(self, row: Row) -> t.Any:
-        """What the row holds there, None if nothing; raises RowTooLargeError."""
-        key = self._found[tuple(row)]
-        return None if key is None else row[key]
-
-    def _find(self, shape: tuple[str, ...]) -> str | None:
-        keys = {normalize_key(key): key for key in reversed(shape)}
-        return next((keys[name] for name in self._names if name in keys), None)
 
 
 def _types(definition: Mapping[str, t.Any]) -> set[str]:

@@ -49,8 +49,9 @@ from tap_medchat_swell.medchat import streams as medchat
 from tap_medchat_swell.privacy.pseudonyms import pseudonymizers
 from tap_medchat_swell.stream import load_schema
 from tap_medchat_swell.stream_maps import map_problems
-from tap_medchat_swell.swell import streams as swell
 from tap_medchat_swell.swell.api import SwellApi
+from tap_medchat_swell.swell.counts import CountScan, SwellMessageCounts
+from tap_medchat_swell.swell.messages import MessageScan, SwellMessages
 from tap_medchat_swell.timestamps import now
 from tap_medchat_swell.writer import BufferedWriter
 
@@ -72,8 +73,8 @@ STREAMS: tuple[type[VendorStream], ...] = (
     medchat.SmsMemberships,
     medchat.SmsMessages,
     medchat.SmsTextBotExecutions,
-    swell.SwellMessageCounts,
-    swell.SwellMessages,
+    SwellMessageCounts,
+    SwellMessages,
 )
 KEYS: dict[str, t.Any] = {stream.name: stream.primary_keys for stream in STREAMS}  # type: ignore[misc]
 # Read only if they are named: see `without_unnamed`.
@@ -369,10 +370,10 @@ class TapMedchatSwell(Tap):
         scans: list[VendorScan] = [medchat.ChatScan(self, chats)] if chats else []
         api = SwellApi(self.options, self.rate_limiters["Swell"])
         for stream in streams:
-            if isinstance(stream, swell.SwellMessages):
-                scans.append(swell.MessageScan(self, stream, api))
-            elif isinstance(stream, swell.SwellMessageCounts):
-                scans.append(swell.CountScan(self, stream, api))
+            if isinstance(stream, SwellMessages):
+                scans.append(MessageScan(self, stream, api))
+            elif isinstance(stream, SwellMessageCounts):
+                scans.append(CountScan(self, stream, api))
         return scans
 
     def _on_tick(self) -> None:

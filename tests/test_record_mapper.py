@@ -12,7 +12,7 @@ from tap_medchat_swell.conversions import (
     clean_json,
     snake_case,
 )
-from tap_medchat_swell.record_mapper import KeyFinder, RowMapper, merge_schemas
+from tap_medchat_swell.record_mapper import RowMapper, key_finder, merge_schemas, per_shape
 
 NULLABLE_TEXT = {"type": ["string", "null"]}
 SCHEMA: dict[str, t.Any] = {
@@ -478,13 +478,15 @@ def test_fields_are_bounded() -> None:
 
 
 def test_rows_of_ever_new_shapes_keep_memory_flat() -> None:
-    rows, finder = RowMapper(SCHEMA), KeyFinder("id")
+    rows, find, cached = RowMapper(SCHEMA), key_finder("id"), per_shape(len)
     for number in range(2000):
         assert rows.record({"id": "a", f"k{number}": 1})["id"] == "a"
-        assert finder.value({"ID": "a", f"k{number}": 1}) == "a"
+        assert find({"ID": "a", f"k{number}": 1}) == "a"
+        assert cached(("id", f"k{number}")) == 2
 
-    assert len(rows._plans) <= 500
-    assert len(finder._found) <= 500
+    caches: list[t.Any] = [rows._plans, cached]
+    for cache in caches:
+        assert cache.cache_info().currsize <= 500
 
 
 def test_rows_of_one_shape_do_not_share_values() -> None:
@@ -496,12 +498,12 @@ def test_rows_of_one_shape_do_not_share_values() -> None:
 
 
 class TestKeyFinder:
-    finder = KeyFinder("id", "chatId")
+    find = staticmethod(key_finder("id", "chatId"))
 
     def test_any_casing_and_the_first_name_that_is_there(self) -> None:
-        assert self.finder.value({"CHAT_ID": 1, "Id": 2}) == 2
-        assert self.finder.value({"chat-id": 1}) == 1
+        assert self.find({"CHAT_ID": 1, "Id": 2}) == 2
+        assert self.find({"chat-id": 1}) == 1
 
     def test_nothing_found(self) -> None:
-        assert self.finder.value({"other": 1}) is None
-        assert self.finder.value({}) is None
+        assert self.find({"other": 1}) is None
+        assert self.find({}) is None

@@ -23,7 +23,7 @@ from tap_medchat_swell.medchat.streams import (
     SmsMessages,
     SmsTextBotExecutions,
 )
-from tap_medchat_swell.record_mapper import KeyFinder, Row
+from tap_medchat_swell.record_mapper import Row, key_finder
 from tap_medchat_swell.time_ranges import TimeRange, to_epoch
 from tap_medchat_swell.timestamps import now, parse_timestamp
 
@@ -87,8 +87,8 @@ class Chats:
 
     def children(self, stream: t.Any) -> list[Row]:
         """The rows of a collection."""
-        finder = KeyFinder(stream.expand)
-        lists = (unwrapped(finder.value(row)) for row in self.rows(stream.expand))
+        find = key_finder(stream.expand)
+        lists = (unwrapped(find(row)) for row in self.rows(stream.expand))
         return [item for items in lists for item in items or () if isinstance(item, dict)]
 
     def times(self, rows: Sequence[Row]) -> list[datetime | None]:
@@ -203,8 +203,8 @@ def _came(
     *,
     is_wanted: bool,
 ) -> Finding:
-    finder, key = KeyFinder(stream.expand), normalize_key(stream.expand)
-    lists = sum(isinstance(finder.value(row), (list, dict)) for row in rows)
+    find, key = key_finder(stream.expand), normalize_key(stream.expand)
+    lists = sum(isinstance(find(row), (list, dict)) for row in rows)
     named = sum(key in map(normalize_key, row) for row in rows)
     seen = f"{lists} of {len(rows)} chats have {stream.expand}, {named - lists} null"
     if lists:

@@ -13,9 +13,9 @@ from tap_medchat_swell.check import connection, days, estimate
 from tap_medchat_swell.check.findings import Asker, Finding, VendorCheck, gather
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeatedError
-from tap_medchat_swell.record_mapper import KeyFinder, Row
+from tap_medchat_swell.record_mapper import Row, key_finder
 from tap_medchat_swell.swell.api import SwellApi
-from tap_medchat_swell.swell.streams import CHANGES_FORMS
+from tap_medchat_swell.swell.messages import CHANGES_FORMS
 from tap_medchat_swell.time_ranges import ANY_ZONE, DAY, DayRange
 from tap_medchat_swell.timestamps import now, parse_timestamp
 
@@ -37,8 +37,8 @@ NEAR = timedelta(minutes=2)
 WEEK = 7
 UNAUTHORIZED = (401, 403, 422)
 
-_CREATED, _SENT = KeyFinder("created_at"), KeyFinder("date_sent")
-_CONTACT = KeyFinder("contact_id")
+_created_at, _date_sent = key_finder("created_at"), key_finder("date_sent")
+_contact_id = key_finder("contact_id")
 
 
 @dataclass
@@ -111,7 +111,7 @@ def check(options: Options, limiter: RateLimiter, selected: Collection[str]) -> 
 
 def created(row: Row) -> datetime | None:
     """When a message was created, if it says so."""
-    return parse_timestamp(_CREATED.value(row))
+    return parse_timestamp(_created_at(row))
 
 
 def _settled(messages: Messages) -> date:
@@ -305,7 +305,7 @@ def _printed(rows: dict[int, Row]) -> set[timedelta]:
 
 def _written(row: Row) -> tuple[datetime | None, timedelta | None]:
     """created_at on the clock that it is written in, and that clock's offset."""
-    text = _CREATED.value(row)
+    text = _created_at(row)
     instant, wall = parse_timestamp(text), parse_timestamp(str(text)[:19])
     return wall, wall - instant if wall and instant else None
 
@@ -344,7 +344,7 @@ def _questions(messages: Messages, rows: dict[int, Row]) -> list[days.Question]:
 
 
 def _is_in(messages: Messages, question: days.Question, rows: dict[int, Row]) -> bool | None:
-    contact = _CONTACT.value(rows[question.number])
+    contact = _contact_id(rows[question.number])
     there, is_all = messages.read(question.days, contact, most=2)
     return question.number in there or (False if is_all else None)
 
@@ -540,7 +540,7 @@ def date_sent(messages: Messages) -> Iterator[Finding]:
     zone = functools.partial(found, "zone of date_sent (W5)", "date_sent minus created_at")
     rows = [*messages.rows.values()]
     yield _presence(rows)
-    values = [(row, _SENT.value(row)) for row in rows]
+    values = [(row, _date_sent(row)) for row in rows]
     named = [value for _, value in values if isinstance(value, dict) and value.get("timezone")]
     if named and len(named) >= MOST * len(rows):
         yield zone("an object with a time zone", "says its own zone", "The tap uses it.", "ok")
@@ -573,7 +573,7 @@ def _is_even(gap: timedelta) -> bool:
 
 
 def _presence(rows: list[Row]) -> Finding:
-    has = sum(_CREATED.value(row) is not None for row in rows)
+    has = sum(_created_at(row) is not None for row in rows)
     there = functools.partial(found, "created_at (W6)", f"{len(rows)} messages")
     if len(rows) < NEEDED:
         return there("too few messages")

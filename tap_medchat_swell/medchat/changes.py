@@ -71,7 +71,7 @@ class StreamRecords:
     ) -> None:
         self._source = source
         self._key = source.output_fingerprint
-        self._known = known
+        self.known = known
         self._known_cutoff = known_cutoff
         self._cutoff = cutoff
         self._digest = 0
@@ -86,7 +86,7 @@ class StreamRecords:
         times = [record.get("created_date_time") or "" for record in records]
         marks = [self._hash(text) for text in texts]
         share = sum(m for m, time in zip(marks, times, strict=True) if time < self._cutoff)
-        if self._known is None:
+        if self.known is None:
             self._new += items
         else:
             known = self._known_cutoff
@@ -101,19 +101,19 @@ class StreamRecords:
 
     def forget_digest(self) -> None:
         """Have everything written."""
-        self._known = None
+        self.known = None
         self._new, self._old = [*self._old, *self._new], []
 
     def ready(self) -> list[Item]:
         """Take out what can be written before the whole window has come."""
-        if self._known is not None:
+        if self.known is not None:
             return []
         items, self._new = self._new, []
         return items
 
     def rest(self) -> list[Item]:
         """Take out what is left to be written, now that the whole window has come."""
-        is_same = self._known is None or self._digest % MODULUS == self._known
+        is_same = self.known is None or self._digest % MODULUS == self.known
         items = self._new if is_same else [*self._old, *self._new]
         self._old, self._new = [], []
         return items
@@ -136,7 +136,6 @@ class WindowRecords:
             StreamRecords(source, known, known_cutoff, cutoff)
             for source, known in zip(sources, window.digests, strict=True)
         ]
-        self._is_known = any(known is not None for known in window.digests)
         self._changed = bool(window.read) and None in window.digests
         self._take = take
         self._scan_started = scan_started
@@ -146,6 +145,11 @@ class WindowRecords:
         # last piece), and per stream their share of the digest and number of records.
         self._chats: dict[str, tuple[float, list[tuple[int, int]]]] = {}
         self._bytes = 0
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether some of it can only be written once the whole window has come."""
+        return any(stream.known is not None for stream in self._streams)
 
     @property
     def held_bytes(self) -> int:
@@ -197,7 +201,7 @@ class WindowRecords:
         if self._is_known and size >= MAX_GROWTH:
             for stream in self._streams:
                 stream.forget_digest()
-            self._is_known, self._changed = False, True
+            self._changed = True
         return size >= MIN_CUT and not self._is_known
 
     def _size(self, chats_per_window: int) -> float:

@@ -15,7 +15,7 @@ from tap_medchat_swell.http.responses import unexpected_payload
 from tap_medchat_swell.medchat.nested_pages import is_link
 from tap_medchat_swell.medchat.responses import MEDCHAT, unwrapped
 from tap_medchat_swell.privacy.pseudonyms import surrogate
-from tap_medchat_swell.record_mapper import KeyFinder, PerShape, Row
+from tap_medchat_swell.record_mapper import Row, key_finder, per_shape
 from tap_medchat_swell.timestamps import normalize_timestamp
 
 if t.TYPE_CHECKING:
@@ -83,21 +83,21 @@ class ChatRows:
 
     def __init__(self, derive: Derive = derived_key) -> None:
         self._derive = derive
-        self._id = KeyFinder(*CHAT_IDS)
-        self._created = KeyFinder("CreatedDateTime")
-        self._phone = KeyFinder("UserPhoneNumber")
-        self._child_keys = PerShape(_keys_of_children)
+        self._id = key_finder(*CHAT_IDS)
+        self._created = key_finder("CreatedDateTime")
+        self._phone = key_finder("UserPhoneNumber")
+        self._child_keys = per_shape(_keys_of_children)
 
     def created(self, row: Row) -> t.Any:
         """The chat's CreatedDateTime as it came."""
-        return self._created.value(row)
+        return self._created(row)
 
     def identify(self, row: Row) -> str:
         """The chat's id, or a key derived from when and with whom it began."""
-        value = self._id.value(row)
+        value = self._id(row)
         if value is not None and value != "":
             return as_key(value)
-        created, phone = self._created.value(row), self._phone.value(row)
+        created, phone = self._created(row), self._phone(row)
         if created is None and phone is None:
             own = {key: row[key] for key in row if _expand_of(key) is None}
             return self._derive(own)
@@ -107,7 +107,7 @@ class ChatRows:
         """Take the collections out of a row, which is changed. Raises VendorError."""
         found: dict[str, list[t.Any] | None] = {}
         cut_short = set()
-        for key, expand, is_note in self._child_keys[tuple(row)]:
+        for key, expand, is_note in self._child_keys(tuple(row)):
             value = row.pop(key)
             if is_note:
                 cut_short.add(expand)
@@ -142,9 +142,9 @@ class ChildRows:
     def __init__(self, expand: str, *ids: str, derive: Derive = derived_key) -> None:
         self.expand = expand
         self._derive = derive
-        self._id = KeyFinder(*ids)
+        self._id = key_finder(*ids)
         self._identity = [
-            KeyFinder(name) for name in ("CreatedDateTime", "Direction", "Text", "UserId")
+            key_finder(name) for name in ("CreatedDateTime", "Direction", "Text", "UserId")
         ]
         self._seen: collections.Counter[str] = collections.Counter()
         self._sizes: collections.Counter[int] = collections.Counter()
@@ -160,9 +160,9 @@ class ChildRows:
                 raise unexpected_payload(
                     MEDCHAT, f"{self.expand} of something else than objects"
                 ).error
-            value = self._id.value(row)
+            value = self._id(row)
             if value is None or value == "":
-                created, *rest = (finder.value(row) for finder in self._identity)
+                created, *rest = (find(row) for find in self._identity)
                 parts = [_instant(created), *rest]
                 key = self._derive(chat.id, *(parts if any(parts) else [row]))
                 used[key] += 1

@@ -14,7 +14,7 @@ from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.http.client import Request
 from tap_medchat_swell.http.responses import unexpected_payload
 from tap_medchat_swell.medchat.responses import MEDCHAT, rows_in
-from tap_medchat_swell.record_mapper import KeyFinder
+from tap_medchat_swell.record_mapper import key_finder
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class NestedPages:
         """Append what the links lead to. A link to no end stays in its row."""
         for row in rows:
             for key in [key for key in row if "@" in key and is_link(key)]:
-                items = KeyFinder(key.partition("@")[0]).value(row)
+                items = key_finder(key.partition("@")[0])(row)
                 if isinstance(items, list) and isinstance(row[key], str):
                     rest, is_whole = self._follow(row[key], request)
                     items += rest

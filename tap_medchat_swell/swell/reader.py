@@ -6,7 +6,7 @@ question is asked again in pages of another size: copies stay the same copies, a
 was left out turns up. Some never does: `ORDER BY created_at DESC LIMIT n OFFSET m` on PostgreSQL
 hides rows that share their `created_at` (a campaign) on every page of every size. They turn up
 where the question itself is narrower, so its parts are asked too. What still disagrees is
-*unsettled*: see `swell.streams`.
+*unsettled*: see `swell.messages`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeatedError
 from tap_medchat_swell.pipeline import Emit, Fetch
-from tap_medchat_swell.record_mapper import KeyFinder
+from tap_medchat_swell.record_mapper import key_finder
 from tap_medchat_swell.swell.bookmark import OPEN_DAYS
 from tap_medchat_swell.time_ranges import DAY, DayRange
 from tap_medchat_swell.timestamps import now, parse_timestamp
@@ -42,7 +42,7 @@ PAGE_SIZES = (100, 87, 99, 73, 61)  # percent of the page size, one per pass
 MAX_PAGE_SIZE = 100  # W11
 ENOUGH_QUIET_PASSES = 2  # page sizes in a row that bring what the one before brought
 CHANGES_PARTS = 8  # times since the first one to ask for changes from, if there is need
-_CREATED = KeyFinder("created_at")
+_created_at = key_finder("created_at")
 
 
 @dataclass(frozen=True)
@@ -239,9 +239,10 @@ def _read_passes(question: Question, page_size: int) -> Step[Passes]:
 
     Raises RefusedError if the first page is refused.
     """
-    passes, sizes = Passes(), _PageSizes(page_size)
+    passes, used = Passes(), set[int]()
     for percent in PAGE_SIZES:
-        pages = PageLinksPaginator(sizes.next(percent))
+        pages = PageLinksPaginator(_unused_size(page_size * percent // 100, used))
+        used.add(pages.page_size)
         known = len(passes.ids)
         try:
             yield from _read_pages(pages, question, question.ask, passes)
@@ -254,7 +255,7 @@ def _read_passes(question: Question, page_size: int) -> Step[Passes]:
         passes.end_pass(pages, known)
         if passes.is_done:
             break
-        sizes.base = min(sizes.base, pages.first_rows or sizes.base)  # Swell may cap pages
+        page_size = min(page_size, pages.first_rows or page_size)  # Swell may cap pages
     if not passes.count:
         raise VendorError(
             "Swell sent the same messages for different page numbers: it ignores page, so what "
@@ -262,24 +263,14 @@ def _read_passes(question: Question, page_size: int) -> Step[Passes]:
         )
     if passes.needs_parts:
         percent = PAGE_SIZES[question.attempt % len(PAGE_SIZES)]
-        yield from _read_parts(question, max(1, sizes.base * percent // 100), passes)
+        yield from _read_parts(question, max(1, page_size * percent // 100), passes)
     return passes
 
 
-class _PageSizes:
-    """A different page size for each pass."""
-
-    def __init__(self, base: int) -> None:
-        self.base = base
-        self._used = set[int]()
-
-    def next(self, percent: int) -> int:
-        """The unused size that is nearest to a percentage of the base."""
-        target = self.base * percent // 100
-        free = (size for size in range(1, MAX_PAGE_SIZE + 1) if size not in self._used)
-        size = min(free, key=lambda size: abs(size - target))
-        self._used.add(size)
-        return size
+def _unused_size(target: int, used: set[int]) -> int:
+    """The nearest page size to this one that no pass has used."""
+    free = (size for size in range(1, MAX_PAGE_SIZE + 1) if size not in used)
+    return min(free, key=lambda size: abs(size - target))
 
 
 def _read_parts(question: Question, size: int, passes: Passes) -> Step[None]:
@@ -330,7 +321,7 @@ def _read_pages(
 
 def _check_dates(days: DayRange, rows: list[Row]) -> None:
     """Raise VendorError where most messages were created far outside the days (W22)."""
-    texts = [str(text)[:10] for text in map(_CREATED.value, rows) if text]
+    texts = [str(text)[:10] for text in map(_created_at, rows) if text]
     near = {day: days.is_near(day) for day in set(texts) if parse_timestamp(day)}
     far = sum(not near.get(day, True) for day in texts)
     if 2 * far > len(texts):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tap_medchat_swell.conversions import ConversionError, as_integer
 from tap_medchat_swell.http.responses import Vendor, names_error, unexpected_payload
-from tap_medchat_swell.record_mapper import KeyFinder, Row
+from tap_medchat_swell.record_mapper import Row, key_finder
 from tap_medchat_swell.timestamps import now
 
 if t.TYPE_CHECKING:
@@ -48,9 +48,9 @@ SWELL = Vendor(
     },
 )
 
-_ID = KeyFinder("id")
-_RECEIVED = KeyFinder("received")
-_SENT = KeyFinder("sent")
+_id_of = key_finder("id")
+_received = key_finder("received")
+_sent = key_finder("sent")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _number(value: object) -> int | None:
 
 
 def _message_id(row: Row) -> int:
-    number = _number(_ID.value(row))
+    number = _number(_id_of(row))
     if number is None:
         raise unexpected_payload(SWELL, "a message without a whole number as its id")
     return number
@@ -143,7 +143,7 @@ class CountPage:
     @property
     def numbers(self) -> tuple[int | None, int | None]:
         """Messages received and sent."""
-        return _number(_RECEIVED.value(self.row)), _number(_SENT.value(self.row))
+        return _number(_received(self.row)), _number(_sent(self.row))
 
 
 def count_page(document: t.Any, size: int) -> CountPage:

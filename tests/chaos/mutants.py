@@ -202,7 +202,7 @@ def new_records_are_left_out(rest: t.Any) -> Callable[..., t.Any]:
     """Of a window whose digest is the same, records since the last reading are not written."""
 
     def broken(self: t.Any) -> t.Any:
-        if self._known is not None and self._digest % (1 << 64) == self._known:
+        if self.known is not None and self._digest % (1 << 64) == self.known:
             self._new = []
         return rest(self)
 
@@ -348,14 +348,14 @@ def open_days_count_as_read(moved: t.Any) -> Callable[..., t.Any]:
     return broken
 
 
-@mutant("swell.streams:MessageScan._unsettled", "postgres_orders_ties_by_page")
+@mutant("swell.messages:MessageScan._unsettled", "postgres_orders_ties_by_page")
 def unsettled_windows_are_forgotten(unsettled: t.Any) -> Callable[..., t.Any]:
     """A window whose messages are too few is not read again."""
     del unsettled
     return lambda *_: None
 
 
-@mutant("swell.streams:MessageScan._change_moments", "changes_since_an_exact_time")
+@mutant("swell.messages:MessageScan._change_moments", "changes_since_an_exact_time")
 def late_changes_are_not_asked_for(change_moments: t.Any) -> Callable[..., t.Any]:
     """Changes on older messages are not read (W12)."""
     del change_moments
@@ -363,7 +363,7 @@ def late_changes_are_not_asked_for(change_moments: t.Any) -> Callable[..., t.Any
 
 
 @mutant(
-    "swell.streams:MessageScan._end_changes",
+    "swell.messages:MessageScan._end_changes",
     "test_changes_behind_a_refused_updated_after_come_later",
 )
 def changes_behind_a_refusal_are_forgotten(end_changes: t.Any) -> Callable[..., t.Any]:

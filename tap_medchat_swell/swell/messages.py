@@ -1,4 +1,4 @@
-"""Swell's streams, and how each is read: by days that its bookmark remembers."""
+"""Swell's messages: the stream, and how it is read by windows of days (W1 to W12)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ from functools import cached_property
 
 from typing_extensions import override
 
-from tap_medchat_swell.bookmark import scope_of
-from tap_medchat_swell.conversions import as_key, as_text
+from tap_medchat_swell.conversions import as_text
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.pipeline import Start
-from tap_medchat_swell.record_mapper import KeyFinder, Row
-from tap_medchat_swell.scan import VendorScan, counted
+from tap_medchat_swell.record_mapper import key_finder
+from tap_medchat_swell.scan import counted
 from tap_medchat_swell.stream import ENCODER, VendorStream
-from tap_medchat_swell.swell.bookmark import OPEN_DAYS, DayBookmark, Unsettled
+from tap_medchat_swell.swell.bookmark import OPEN_DAYS, Unsettled
 from tap_medchat_swell.swell.marks import Marks
 from tap_medchat_swell.swell.reader import (
     ChangesRead,
-    CountsRead,
     Messages,
     Passes,
     WindowRead,
     read_changes,
-    read_counts,
     read_window,
 )
+from tap_medchat_swell.swell.scan import SwellScan
 from tap_medchat_swell.time_ranges import DAY, DayRange, midnight, plan_days
 from tap_medchat_swell.timestamps import (
     format_timestamp,
@@ -40,39 +38,29 @@ from tap_medchat_swell.timestamps import (
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import date, datetime, tzinfo
+    from datetime import datetime, tzinfo
 
-    from tap_medchat_swell.bookmark import Scope
     from tap_medchat_swell.pipeline import Plan
-    from tap_medchat_swell.settings import Options
+    from tap_medchat_swell.record_mapper import Row
     from tap_medchat_swell.stream import Item, RunContext
     from tap_medchat_swell.swell.api import SwellApi
-    from tap_medchat_swell.swell.reader import CountKey
 
 FOREMOST_ZONE = timedelta(hours=14)  # where tomorrow begins first
 CHANGES_REACH = timedelta(days=3)  # how far back updated_after may go (W12)
 CHANGES_STEP = timedelta(hours=6)
 CHANGES_FORMS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d")
 MAX_UNSETTLED_RUNS = 5
-WEEK = 7
-ALL = "all"
+_created_at = key_finder("created_at")
+_date_sent = key_finder("date_sent")
 
 
-class SwellStream(VendorStream):
-    """A stream of Swell's."""
-
-    vendor = "Swell"
-
-
-class SwellMessages(SwellStream):
+class SwellMessages(VendorStream):
     """Messages; the bookmark is the day up to which those *created* have been read (W6)."""
 
     name = "swell_messages"
+    vendor = "Swell"
     primary_keys = ("id",)
     replication_key = "created_at"
-
-    _created = KeyFinder("created_at")
-    _date_sent = KeyFinder("date_sent")
 
     def pack_rows(self, rows: list[Row]) -> list[Item]:
         """Records out of Swell's rows, ready to be written."""
@@ -80,7 +68,7 @@ class SwellMessages(SwellStream):
 
     def is_wanted(self, row: Row) -> bool:
         """Whether a message was created from start_date to end_date, as far as it says (W4)."""
-        text = self._created.value(row)
+        text = _created_at(row)
         first, last = self._surely_wanted
         if isinstance(text, str) and first < text < last:
             return True
@@ -108,7 +96,7 @@ class SwellMessages(SwellStream):
 
     def _sent(self, row: Row) -> tuple[str | None, tzinfo | None]:
         """date_sent as text, and the zone it is in: its own, if it is an object (W6)."""
-        value, zone = self._date_sent.value(row), self.run.options.swell_date_sent_timezone
+        value, zone = _date_sent(row), self.run.options.swell_date_sent_timezone
         own_zone: tzinfo | None = zone
         if isinstance(value, dict):
             if value.get("timezone"):
@@ -125,72 +113,6 @@ class SwellMessages(SwellStream):
             return normalize_timestamp(text.replace(" ", "T", 1))
         instant = parse_timestamp(text, zone)
         return format_timestamp(instant) if instant else None
-
-
-class SwellMessageCounts(SwellStream):
-    """Counts per day, all together or per location or team."""
-
-    name = "swell_message_counts"
-    primary_keys = ("account_name", "date", "location_id", "team_id")
-    replication_key = "date"
-
-
-class SwellScan(VendorScan):
-    """Reads one stream by days."""
-
-    def __init__(
-        self, run: RunContext, stream: SwellStream, api: SwellApi, since: date, **filters: object
-    ) -> None:
-        super().__init__(run, [stream], api.client)
-        self._stream = stream
-        self._api = api
-        self._scope: Scope = scope_of(
-            self.options.account_name,
-            self.options.swell_api_url,
-            **filters,
-            **self.options.privacy_scope,
-        )
-        self._bookmark = self._load(since)
-        self._now = now()
-        self._today = self._now.date()
-
-    def _load(self, since: date) -> DayBookmark:
-        """The stream's bookmark, for a run that wants all days from `since` on."""
-        fresh = DayBookmark(since, since, now())
-        document = self._stream.load_bookmark(self._scope)
-        if not document:
-            return fresh
-        try:
-            loaded = DayBookmark.from_bookmark(document)
-            reason = loaded.why_not(since)
-        except ValueError:
-            reason = "is damaged"
-        if reason is not None:
-            self._stream.warn_bookmark(reason)
-            return fresh
-        if loaded.value < since:
-            self.logger.warning(
-                "start_date is after the bookmark: messages created from %s to %s are not read.",
-                loaded.value,
-                since,
-            )
-            return replace(fresh, finished=loaded.finished, changes_since=loaded.changes_since)
-        return loaded
-
-    def _vendor_today(self) -> date:
-        """Today, by whichever clock is behind: what has not come yet must not pass for read."""
-        return min(self._now, self._now + self.client.clock_offset).date()
-
-    def move(self, bookmark: DayBookmark) -> None:
-        """Take over a bookmark; STATE comes later."""
-        self._bookmark = bookmark
-        self._stream.move_bookmark(midnight(bookmark.value), self._scope, bookmark.details())
-
-    def reach(self, day: date) -> None:
-        """Bookmark all up to this day."""
-        self.move(self._bookmark.moved(day, self._vendor_today()))
-        if day < self._today:  # else the scan's last STATE comes soon
-            self.write_state()
 
 
 class MessageScan(SwellScan):
@@ -410,84 +332,3 @@ class MessageScan(SwellScan):
                 "swell_contact_ids and swell_status if there should be some."
             )
         super().finish()
-
-
-class CountScan(SwellScan):
-    """Reads every day's counts, and those of the last days again (W15)."""
-
-    def __init__(self, run: RunContext, stream: SwellMessageCounts, api: SwellApi) -> None:
-        self._splits = _splits(run.options)
-        parameters = run.options.swell_counts_parameters
-        since = run.options.start_date.date()
-        super().__init__(run, stream, api, since, splits=self._splits, parameters=parameters)
-        self._days_read = 0
-        self._sum = 0
-
-    @override
-    def plan(self) -> Plan:
-        first = self._bookmark.first_day(self.options.swell_counts_lookback_days)
-        last = self._today
-        if self.options.end_date:
-            last = min(last, (self.options.end_date - timedelta(microseconds=1)).date())
-        days = [first + number * DAY for number in range((last - first).days + 1)]
-        self.begin, self.end = midnight(first), midnight(last)
-        for start in range(0, len(days), WEEK):
-            week = days[start : start + WEEK]
-            keys = [(day, *split) for day in week for split in self._splits]
-            yield Start(counted(read_counts(self._api, keys, self._today)))
-
-    @override
-    def take(self, value: CountsRead) -> bool:
-        records = [self._record(key, page.row) for key, page in value.counts.items()]
-        self._stream.write(self._stream.pack(records), value.received)
-        self._check_days(value)
-        if value.counts:
-            days = sorted(key[0] for key in value.counts)
-            rows = [(self._stream, len(value.counts))]
-            self.end_window(midnight(days[0]), midnight(days[-1]) + DAY, rows)
-            self.reach(days[-1])
-        return self._stream.has_enough
-
-    def _record(self, key: CountKey, row: Row) -> Row:
-        day, locations, teams = key
-        ids = {"location_id": as_key(locations or ALL), "team_id": as_key(teams or ALL)}
-        return self._stream.rows.record(row) | {"date": str(day)} | ids
-
-    def _check_days(self, read: CountsRead) -> None:
-        """Warn where the days seem to make no difference (W14)."""
-        days = sorted({key[0] for key in read.counts})
-        splits = {key[1:] for key in read.counts}
-        different = {(*key[1:], *page.numbers) for key, page in read.counts.items()}
-        self._days_read += len(days)
-        self._sum += sum(number or 0 for page in read.counts.values() for number in page.numbers)
-        if len(days) == WEEK and len(different) == len(splits) and self._sum:
-            self.logger.warning(
-                "Swell counts the same for each day from %s to %s. If that is wrong, set "
-                "swell_counts_parameters: range.",
-                days[0],
-                days[-1],
-            )
-
-    @override
-    def finish(self) -> None:
-        is_range = self.options.swell_counts_parameters == "range"
-        if is_range and self._days_read >= WEEK and not self._sum:
-            self.logger.warning(
-                "Swell counts no message on any of %d days. If that is wrong, set "
-                "swell_counts_parameters: date.",
-                self._days_read,
-            )
-        self.move(self._bookmark.completed())
-        self.write_state()
-        super().finish()
-
-
-def _splits(options: Options) -> list[tuple[str, str]]:
-    """Location and team filters of the requests per day; ids with commas, or empty."""
-    locations, teams = options.swell_location_ids, options.swell_team_ids
-    every_location, every_team = ",".join(locations), ",".join(teams)
-    if options.swell_counts_split == "location":
-        return [(location, every_team) for location in locations]
-    if options.swell_counts_split == "team":
-        return [(every_location, team) for team in teams]
-    return [(every_location, every_team)]
