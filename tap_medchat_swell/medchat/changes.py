@@ -81,19 +81,20 @@ class StreamRecords:
     def add(self, chat: Chat) -> tuple[int, int, int]:
         """Take a chat's records; returns their share of the digest, their number and bytes."""
         records = self._source.records_of(chat)
-        items = self._source.pack(records)
-        texts = [encoded(item) for item in items]
-        times = [record.get("created_date_time") or "" for record in records]
-        marks = [self._hash(text) for text in texts]
-        share = sum(m for m, time in zip(marks, times, strict=True) if time < self._cutoff)
-        if self.known is None:
-            self._new += items
-        else:
-            known = self._known_cutoff
-            self._digest += sum(m for m, time in zip(marks, times, strict=True) if time < known)
-            for item, time in zip(items, times, strict=True):
-                (self._old if time < known else self._new).append(item)
-        return share, len(items), sum(map(len, texts))
+        share = size = 0
+        for record, item in zip(records, self._source.pack(records), strict=True):
+            text = encoded(item)
+            size += len(text)
+            mark = self._hash(text)
+            created = record.get("created_date_time") or ""
+            if created < self._cutoff:
+                share += mark
+            if self.known is not None and created < self._known_cutoff:
+                self._digest += mark
+                self._old.append(item)
+            else:
+                self._new.append(item)
+        return share, len(records), size
 
     def _hash(self, text: bytes) -> int:
         # A checksum would be faster, but opposite changes in two records cancel in its sum.
