@@ -98,7 +98,7 @@ owner: setup ## Name the publishing account everywhere: make owner NAME=acme
 	@rm pyproject.toml.bak
 	@$(PYTHON) scripts/generate.py
 
-generate: setup ## Regenerate the settings in README, meltano.yml, .env.example and the Hub entry.
+generate: setup ## Regenerate the settings in README, meltano.yml, .env.example and the Hub entry, and docs/privacy.md's tables.
 	@$(PYTHON) scripts/generate.py
 
 format: setup ## Format the code and apply automatic lint fixes.

@@ -413,7 +413,9 @@ class TestWrongInput:
         assert_clean(run)
         assert_clean(cli("--test", config={**config, **wrong}, env=DEBUG))
 
-    @pytest.mark.parametrize("name", ["swell_token", "SWELL_API_TOKEN", "password", "apiKey"])
+    @pytest.mark.parametrize(
+        "name", ["swell_token", "SWELL_API_TOKEN", "password", "apiKey", "pseudonyms_key"]
+    )
     def test_misspelt_settings(self, config: Config, cli: Cli, name: str) -> None:
         del config["start_date"]
 
