@@ -6,6 +6,7 @@ import json
 import typing as t
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -18,6 +19,7 @@ from tap_medchat_swell.check.findings import MAX_REQUESTS, UNKNOWN, VendorCheck
 from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.http.transport import Transport
 from tap_medchat_swell.settings import Options
+from tap_medchat_swell.timestamps import parse_timestamp
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -418,6 +420,17 @@ def test_an_empty_account_works_and_says_so() -> None:
         assert claims.get("to_date (W1)", UNKNOWN) == UNKNOWN
 
 
+def test_days_are_not_judged_by_messages_of_another_season() -> None:
+    """created_at in UTC does not show that the clocks of Swell's days have changed since."""
+    at = parse_timestamp("2026-11-28T12:00:00Z")
+    months = ("2026-07-01", "2026-10-20", "2026-11-10", "2026-11-12")
+    rows = {n: {"id": n, "created_at": f"{day}T0{n}:00:00Z"} for n, day in enumerate(months)}
+
+    asked = swell._questions(t.cast("t.Any", SimpleNamespace(at=at)), rows)
+
+    assert {question.number for question in asked} == {2, 3}
+
+
 class TestCommand:
     def test_page(self, config: dict[str, t.Any], sandbox: Sandbox, cli: Cli) -> None:
         run = cli("--check", config=config)
@@ -429,6 +442,8 @@ class TestCommand:
         assert '"type": "RECORD"' not in page
         assert '        channel_id: {"type": ["string", "null"]}\n' in page
         assert len(sandbox.requests) < 2 * MAX_REQUESTS
+        assert "never came: name" in page  # a column of sms_messages that the sandbox lacks
+        assert "text_length" not in page, "the tap computes it"
 
     def test_both_vendors_are_named(self, config: dict[str, t.Any], cli: Cli) -> None:
         wrong = {"medchat_access_token": "wrong-token", "swell_api_token": "wrong-token"}

@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass
 
 from tap_medchat_swell.conversions import normalize_key
+from tap_medchat_swell.privacy.signals import SIGNALS
 from tap_medchat_swell.record_mapper import EXTRAS, RowMapper
 from tap_medchat_swell.timestamps import parse_timestamp
 
@@ -23,7 +24,7 @@ if t.TYPE_CHECKING:
 Schema = t.Mapping[str, t.Any]
 NAME = re.compile(r"(?!.*\d{4})[a-z][a-z0-9]*(_[a-z0-9]+){0,5}", re.ASCII)
 LONGEST = 40
-COMPUTED = {"account_name", "sms_chat_id", "date_sent_utc", EXTRAS}
+COMPUTED = {"account_name", "sms_chat_id", "date_sent_utc", EXTRAS, *SIGNALS}
 JSON_NAMES = {bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
 FROM_MIXED = {frozenset({"integer", "number"}): "number", frozenset({"date-time"}): "date-time"}
 

@@ -17,7 +17,7 @@ from tap_medchat_swell.record_mapper import Row, key_finder
 from tap_medchat_swell.swell.api import SwellApi
 from tap_medchat_swell.swell.messages import CHANGES_FORMS
 from tap_medchat_swell.time_ranges import ANY_ZONE, DAY, DayRange
-from tap_medchat_swell.timestamps import now, parse_timestamp
+from tap_medchat_swell.timestamps import named_zone, now, parse_timestamp
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -28,8 +28,16 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.swell.responses import MessagePage
 
 found = functools.partial(Finding, "Swell")
-OLDER = 2  # windows that are spread over the history
+OLDER = 4  # windows that are spread over the history
 RECENT = 3
+# One zone for each set of days on which clocks change.
+CLOCKS = (
+    "America/New_York",
+    "Europe/London",
+    "Australia/Sydney",
+    "Pacific/Auckland",
+    "America/Santiago",
+)
 NEEDED = 5  # messages for a claim about all
 MOST = 0.7  # of them
 MAX_QUESTIONS = 12
@@ -327,20 +335,28 @@ def _narrowed(messages: Messages, rows: dict[int, Row]) -> tuple[list[days.Hypot
 
 
 def _questions(messages: Messages, rows: dict[int, Row]) -> list[days.Question]:
-    """Questions about settled messages at many times of the day, on one side of a clock change."""
-    settled = [
+    """Questions about settled messages at many times of the day, with the clocks as of the last."""
+    settled = sorted(
         (time, number)
         for number, row in rows.items()
         if (time := created(row)) and time.date() < _settled(messages)
-    ]
-    newest = max(settled, default=(None, 0))[1]
-    offset = _written(rows[newest])[1] if settled else None
+    )
+    if not settled:
+        return []
+    season = _season(rows[settled[-1][1]])
     by_time = {
         (time.hour, time.minute // 15): (number, time)
-        for time, number in sorted(settled)
-        if _written(rows[number])[1] == offset
+        for time, number in settled
+        if _season(rows[number]) == season
     }
     return days.questions(by_time.values())
+
+
+def _season(row: Row) -> tuple[timedelta | None, ...]:
+    """Equal for messages between which no zone has changed its clocks."""
+    time = created(row)
+    zones = filter(None, map(named_zone, CLOCKS))
+    return _written(row)[1], *(time.astimezone(zone).utcoffset() for zone in zones if time)
 
 
 def _is_in(messages: Messages, question: days.Question, rows: dict[int, Row]) -> bool | None:
