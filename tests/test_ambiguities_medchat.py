@@ -94,6 +94,11 @@ def test_m4_next_link(medchat: Readings, link: str) -> None:
     medchat.holds_all(medchat_envelope="value", medchat_next_link=link)
 
 
+def test_m5_skip_is_limited(medchat: Readings) -> None:
+    settings = {"medchat_page_size": 7, "medchat_window_pages": 9}
+    medchat.holds_all(settings, medchat_max_skip=30)
+
+
 def test_m5_skip_ignored_is_an_error(medchat: Readings) -> None:
     medchat.fails("ignores $skip", {"medchat_window_pages": 20}, medchat_skip_ignored=True)
 

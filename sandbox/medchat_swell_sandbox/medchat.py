@@ -160,6 +160,8 @@ class MedChatApi:
         if quirks.medchat_order == "stable":
             return rows
         # Not used for secrets.
+        if quirks.medchat_order == "postgres":
+            number = query.skip + (query.top or 0)
         rng = random.Random(number)
         if quirks.medchat_order == "unstable":
             return rng.sample(rows, len(rows))

@@ -46,7 +46,7 @@ def parse_query(query: str, quirks: Quirks) -> Query:
         orderby_text=orderby,
         ordering=_ordering(orderby, quirks) if "$orderby" in options else (),
         top=_count("$top", options.get("$top"), quirks.medchat_max_top),
-        skip=_count("$skip", options.get("$skip"), None) or 0,
+        skip=_count("$skip", options.get("$skip"), quirks.medchat_max_skip) or 0,
     )
 
 
@@ -105,7 +105,7 @@ def _count(name: str, text: str | None, limit: int | None) -> int | None:
         # The message of ASP.NET's OData library; clients parse the limit from it.
         message = (
             f"The query specified in the URI is not valid. The limit of '{limit}' for "
-            f"Top query has been exceeded. The value from the incoming request is "
+            f"{name[1:].title()} query has been exceeded. The value from the incoming request is "
             f"'{number}'."
         )
         raise QueryError(message)

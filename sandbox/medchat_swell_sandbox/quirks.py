@@ -33,6 +33,8 @@ class Quirks:
     """M2: casing of nested rows, if different."""
     medchat_max_top: int | None = None
     """M3: a larger ``$top`` returns a 400 that states the limit."""
+    medchat_max_skip: int | None = None
+    """M5: a larger ``$skip`` returns a 400 that states the limit."""
     medchat_page_cap: int | None = None
     """M3: silent maximum page size, with or without ``$top``."""
     medchat_short_pages: int | None = None
@@ -49,8 +51,11 @@ class Quirks:
     """M4: name of the link in the envelope."""
     medchat_skip_ignored: bool = False
     """M5: every request returns the first page."""
-    medchat_order: Literal["stable", "shuffled_ties", "unstable"] = "stable"
-    """M6: ties, or all rows, are reordered on every request."""
+    medchat_order: Literal["stable", "shuffled_ties", "unstable", "postgres"] = "stable"
+    """M6: ties, or all rows, are reordered on every request.
+
+    ``postgres`` reorders ties by ``$skip`` plus ``$top``: the same query gets the same page.
+    """
     medchat_orderby_ignored: bool = False
     """M6: rows are always sorted by id."""
     medchat_date_zone: Literal["Z", "none", "+00:00", "+05:00"] = "Z"

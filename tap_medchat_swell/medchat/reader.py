@@ -25,6 +25,7 @@ from tap_medchat_swell.timestamps import parse_timestamp
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from tap_medchat_swell.http.client import Request
     from tap_medchat_swell.medchat.api import ChatPage, MedChatApi
     from tap_medchat_swell.medchat.changes import Batch, WindowRecords
     from tap_medchat_swell.pipeline import Plan, Reader
@@ -77,9 +78,9 @@ def plan_windows(
             yield Start(read(window))
             continue
         rest = window.range
-        first = yield from _probe(api, rest, 0)
+        first = yield from _probe(api.probe(rest, 0))
         while first is not None:
-            following = yield from _probe(api, rest, chats_per_window)
+            following = yield from _probe(api.probe(rest, chats_per_window))
             second = epoch(api.chats.created(following.rows[0])) if following else None
             # The same chat again: MedChat ignores $skip, or orders by something else.
             if following is None or second is None or following.ids == first.ids:
@@ -93,12 +94,10 @@ def plan_windows(
         yield Start(read(Window(rest, chats, digests=window.digests)))
 
 
-def _probe(
-    api: MedChatApi, time: TimeRange, skip: int
-) -> Generator[Fetch, ChatPage, ChatPage | None]:
-    """The chat at an offset; None if there is none, or MedChat refuses the question."""
+def _probe(request: Request, held_bytes: int = 0) -> Generator[Fetch, ChatPage, ChatPage | None]:
+    """The chats at an offset; None if there are none, or MedChat refuses the question."""
     try:
-        page = yield Fetch(api.probe(time, skip))
+        page = yield Fetch(request, held_bytes=held_bytes)
     except VendorError as error:
         if error.is_refusal:
             return None
@@ -161,8 +160,8 @@ def _is_complete(reading: Reading, time: TimeRange) -> Step[bool]:
     if not ids:
         return False
     request = reading.api.page(time, len(ids) - 1, 2, must_have_rows=False)
-    page = yield Fetch(request, held_bytes=reading.records.held_bytes)
-    return len(page.ids) == 1 and page.ids[0] in ids
+    page = yield from _probe(request, reading.records.held_bytes)
+    return page is not None and len(page.ids) == 1 and page.ids[0] in ids
 
 
 def _read_pages(reading: Reading, time: TimeRange, top: int) -> Step[_Order | None]:
@@ -183,16 +182,12 @@ def _read_pages(reading: Reading, time: TimeRange, top: int) -> Step[_Order | No
             _reduce_page_size(api, top, error)
             top, pager, order = api.page_size, ODataSkipPaginator(), _Order(reading, time)
             continue
-        except PagingError as error:
-            _check_paging(api, error)
+        except (PagingError, VendorError) as error:
+            _check_paging(api, error, skip)
+            order.is_sorted &= isinstance(error, PagingError)
             return order
-        if len(page.rows) > overlap and length:  # so the page before was as long as pages are
-            api.has_short_pages |= length < min(api.page_rows, top)
-            api.page_rows = length
-        api.one_row_pages *= len(page.rows) <= 1
+        _learn_lengths(api, top, length, len(page.rows), overlap)
         length = len(page.rows)
-        if length == top:
-            api.page_rows = top
         order.take(page, overlap)
         yield from _emit(records.ready())
         if order.is_sorted and not pager.finished and records.is_full(reading.chats_per_window):
@@ -202,19 +197,27 @@ def _read_pages(reading: Reading, time: TimeRange, top: int) -> Step[_Order | No
     return order if (yield from _goes_on(reading, time, top, pager)) else None
 
 
+def _learn_lengths(api: MedChatApi, top: int, before: int, rows: int, overlap: int) -> None:
+    """Learn from a page how long full ones are, and so was the one before if chats follow it."""
+    if before and rows > overlap:
+        api.has_short_pages |= before < min(api.page_rows, top)
+        api.page_rows = before
+    if rows == top:
+        api.page_rows = top
+    if rows > 1:
+        api.one_row_pages = 0
+
+
 def _goes_on(reading: Reading, time: TimeRange, top: int, pager: ODataSkipPaginator) -> Step[bool]:
     """Whether chats follow the last page: it may have been so short that it held no new one (M3).
 
-    Only asked where pages vary in length, or where chats are missing that were there before.
+    Not asked where as many chats came as expected, unless pages vary in length.
     """
-    is_whole = time != reading.time or reading.records.count >= reading.expected
+    is_whole = time == reading.time and reading.records.count == reading.expected
     if not pager.overlap or (is_whole and not reading.api.has_short_pages):
         return False
-    page = yield Fetch(
-        reading.api.page(time, pager.current_value + 1, top, must_have_rows=False),
-        held_bytes=reading.records.held_bytes,
-    )
-    return bool(page.rows)
+    request = reading.api.page(time, pager.current_value + 1, top, must_have_rows=False)
+    return (yield from _probe(request, reading.records.held_bytes)) is not None
 
 
 def _fetch(reading: Reading, time: TimeRange, top: int, pager: ODataSkipPaginator) -> Fetch:
@@ -276,8 +279,13 @@ def _reduce_page_size(api: MedChatApi, top: int, error: PageTooLargeError) -> No
         api.page_size = max(2, min(error.limit or top // 2, top - 1))
 
 
-def _check_paging(api: MedChatApi, error: PagingError) -> None:
-    """Raise VendorError where MedChat sends one chat per page, whatever $top asks for."""
+def _check_paging(api: MedChatApi, error: PagingError | VendorError, skip: int) -> None:
+    """Raise VendorError unless the pages do not fit together, or MedChat limits $skip (M5).
+
+    Also where MedChat sends one chat per page, whatever $top asks for.
+    """
+    if isinstance(error, VendorError) and not (skip and error.is_refusal):
+        raise error
     api.one_row_pages += isinstance(error, OneRowPagesError)
     if api.one_row_pages >= MAX_ONE_ROW_PAGES:
         raise VendorError(
@@ -339,8 +347,10 @@ def _read_until_stable(reading: Reading, time: TimeRange) -> Step[None]:
     known: set[str] = set()
     seen: set[str] = set()
     rows = repeated = 0
-    for _ in range(MAX_PASSES):
-        pages = yield from _read_pass(reading, time)
+    largest = reading.api.page_size
+    for number in range(MAX_PASSES):
+        # Each pass with another $top: ties may be ordered by it.
+        pages = yield from _read_pass(reading, time, largest - number % (largest - 1))
         ids = [chat_id for page in pages for chat_id in page]
         repeated += len(pages) > 1 and pages[-1] == pages[0]
         if repeated >= MAX_REPEATED:
@@ -360,12 +370,12 @@ def _read_until_stable(reading: Reading, time: TimeRange) -> Step[None]:
     )
 
 
-def _read_pass(reading: Reading, time: TimeRange) -> Step[list[list[str]]]:
+def _read_pass(reading: Reading, time: TimeRange, top: int) -> Step[list[list[str]]]:
     """The ids of all pages without overlap, up to an empty page or the first page again."""
     pages: list[list[str]] = []
     skip = 0
     while len(pages) < 2 or pages[-1] != pages[0]:  # noqa: PLR2004 - a first and another
-        request = reading.api.page(time, skip, reading.api.page_size, must_have_rows=False)
+        request = reading.api.page(time, skip, top, must_have_rows=False)
         page = yield Fetch(request, held_bytes=reading.records.held_bytes)
         if not page.rows:
             break

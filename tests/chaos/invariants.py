@@ -34,7 +34,6 @@ SHORTEST_SECRET = 5
 HALF_A_DAY = 12
 FILTER = re.compile(r"CreatedDateTime g[et] (\S+) and CreatedDateTime lt (\S+)")
 LOGIN = re.compile("redirect|web page|login page")
-ONE_CHAT = "MedChat sends one chat per page"
 NO_CHATS = "No chats at all"
 UNORDERED = "came in another order each"
 LEFT_OUT = re.compile(r"MedChat left \w+ out of all")
@@ -112,8 +111,6 @@ def must_fail(played: Played) -> bool:
     """Whether the vendor's answers leave no other choice than a loud error."""
     log = played.run.log
     unordered = UNORDERED in log and any(q.medchat_order == "unstable" for q in played.quirks)
-    # By chance, pages of one chat may follow each other.
-    is_single = ONE_CHAT in log and any(q.medchat_short_pages == 1 for q in played.quirks)
     chats = list(played.sandbox.dataset.chats.values())
     without = played.sandbox.quirks.medchat_expanded_empty != "array" and not all(
         chat.messages and chat.memberships and chat.executions for chat in chats
@@ -121,7 +118,7 @@ def must_fail(played: Played) -> bool:
     # Without a 422 a refused day looks like refused credentials.
     unclear = any(q.swell_validation_failure != "422" for q in played.quirks)
     unclear &= any(LOGIN.search(line) is not None for line in played.run.errors)
-    return unordered or is_single or unclear or (without and LEFT_OUT.search(log) is not None)
+    return unordered or unclear or (without and LEFT_OUT.search(log) is not None)
 
 
 def _may_fail(played: Played, requests: list[RequestRecord]) -> bool:

@@ -163,9 +163,18 @@ def a_second_is_read_in_one_pass(read_until_stable: t.Any) -> Callable[..., t.An
     def broken(reading: t.Any, time: t.Any) -> Iterator[t.Any]:
         from tap_medchat_swell.medchat import reader  # noqa: PLC0415
 
-        yield from reader._read_pass(reading, time)
+        yield from reader._read_pass(reading, time, reading.api.page_size)
 
     return broken
+
+
+@mutant(
+    "medchat.reader:_read_pass",
+    "test_a_crowded_second_whose_order_depends_on_the_page_is_read_whole",
+)
+def every_pass_has_the_same_top(read_pass: t.Any) -> Callable[..., t.Any]:
+    """Further passes over a crowded second bring the same pages (M6)."""
+    return lambda reading, time, _: read_pass(reading, time, reading.api.page_size)
 
 
 @mutant("medchat.reader:plan_windows", "state_at_most_once_per_window_out_of_step")
