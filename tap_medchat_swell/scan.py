@@ -81,6 +81,7 @@ class VendorScan(Scan):
             return 0.0
         return max(0.0, min(1.0, (self.reached - self.begin) / (self.end - self.begin)))
 
+    @override
     def fetch(self, request: Request) -> t.Any:
         """Get a page; runs in a worker. Raises VendorError."""
         return self.client.fetch(request, self.traffic)
@@ -115,6 +116,7 @@ class VendorScan(Scan):
     def finish(self) -> None:
         self.is_complete = True
 
+    @override
     def fail(self, error: Exception) -> None:
         """Log the error, and make the run fail at its end."""
         self.logger.error("%s", explain(error))

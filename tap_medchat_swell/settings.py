@@ -245,7 +245,7 @@ def _typed(setting: Setting, value: t.Any) -> t.Any:
     if setting.kind == "date":
         return parse_timestamp(value)
     if setting.kind == "timezone":
-        return named_zone(value)
+        return named_zone(str(value))
     return value if setting.kind == "integer" else value or ""
 
 

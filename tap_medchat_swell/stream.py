@@ -114,6 +114,7 @@ class VendorStream(Stream):
         self._begun = False
         self._counter: Counter | None = None
 
+    @override
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply the catalog. Columns that it adds are filled, ones that it lacks not written."""
         keys, replication_key = self.primary_keys, self.replication_key
@@ -250,6 +251,7 @@ class VendorStream(Stream):
             for stream_map in self.stream_maps
         }
 
+    @override
     def _generate_record_messages(self, record: Row) -> Generator[RecordMessage, None, None]:
         """The SDK's; flattened records have every announced column, null or not."""
         is_flat = self.stream_maps[0].flattening_enabled
@@ -340,7 +342,7 @@ class VendorStream(Stream):
         yield from ()
 
     @contextlib.contextmanager
-    def under_way(self, first: str) -> Iterator[None]:
+    def under_way(self, first: str) -> Generator[None]:
         """Announce the stream, and count its records and its time while it is read."""
         self._write_schema_message()
         method = self.replication_method.lower()

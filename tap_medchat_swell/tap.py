@@ -57,7 +57,7 @@ from tap_medchat_swell.writer import BufferedWriter
 
 if t.TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
     from types import FrameType
 
     from singer_sdk import Stream
@@ -87,7 +87,7 @@ REPORT_SECONDS = 1.2  # the report of a run that is stuck is saved before that
 
 
 @contextlib.contextmanager
-def _signals_deferred() -> Iterator[None]:
+def _signals_deferred() -> Generator[None]:
     """Keep signals pending: the SDK's own handler, which is set for a moment, exits with 0."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -306,7 +306,7 @@ class TapMedchatSwell(Tap):
         functions = {f"hmac_{kind}": code for kind, code in codes.items()}
         for stream_map in stream_maps:
             if isinstance(stream_map, CustomStreamMap) and self.options.pseudonym_key:
-                stream_map.expr_evaluator.functions.update(functions)
+                t.cast("dict[str, t.Any]", stream_map.expr_evaluator.functions).update(functions)
 
     @override
     def load_state(self, state: dict[str, t.Any]) -> None:
@@ -341,10 +341,11 @@ class TapMedchatSwell(Tap):
         print(redaction.REDACTOR.text(text), flush=True)  # noqa: T201 - no record is written
         return report.works
 
-    def run_sync_dry_run(  # type: ignore[misc]
+    @override  # type: ignore[misc]  # final in the SDK, as `sync_all` is
+    def run_sync_dry_run(  # ty: ignore[override-of-final-method]
         self, dry_run_record_limit: int | None = 1, streams: Iterable[Stream] | None = None
     ) -> bool:
-        """Try streams; final in the SDK, as `sync_all` is."""
+        """Try streams."""
         super().run_sync_dry_run(dry_run_record_limit, streams)
         self._end()
         return True

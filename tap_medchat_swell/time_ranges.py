@@ -7,6 +7,8 @@ import typing as t
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from typing_extensions import override
+
 from tap_medchat_swell.timestamps import EPOCH, UTC
 
 if t.TYPE_CHECKING:
@@ -23,6 +25,7 @@ class TimeRange:
     start: int
     end: int
 
+    @override
     def __str__(self) -> str:
         return f"{literal(self.start)} to {literal(self.end)}"
 
@@ -52,6 +55,7 @@ class DayRange:
     first: date
     last: date
 
+    @override
     def __str__(self) -> str:
         return f"{self.first} to {self.last}"
 

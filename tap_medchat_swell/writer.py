@@ -13,6 +13,7 @@ import typing as t
 from singer_sdk.contrib.msgspec import serialize_jsonl
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message, RecordMessage
+from typing_extensions import override
 
 from tap_medchat_swell.errors import OutputClosedError
 from tap_medchat_swell.redaction import REDACTOR
@@ -28,10 +29,12 @@ class BufferedWriter(GenericSingerWriter[bytearray, Message]):
         self._buffer = bytearray()
         self._since: float | None = None
 
+    @override
     def serialize_message(self, message: Message) -> bytearray:
         """One message as a line of JSON."""
         return serialize_jsonl(message.to_dict())
 
+    @override
     def write_message(self, message: Message) -> None:
         """Hold a record; write anything else through, with all that was held."""
         self.write_lines(self.format_message(message))

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import uvicorn
+from typing_extensions import override
 
 from medchat_swell_sandbox.wire import WireProtocol
 
@@ -39,11 +40,13 @@ class PromptServer(uvicorn.Server):
         self.should_exit = True
         self._wake()
 
+    @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop on a signal (called by uvicorn)."""
         super().handle_exit(sig, frame)
         self._wake()
 
+    @override
     async def main_loop(self) -> None:
         """Serve until stopped (called by uvicorn)."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -56,6 +59,7 @@ class PromptServer(uvicorn.Server):
                 await asyncio.wait_for(ended.wait(), DATE_HEADER_SECONDS)
             await self.on_tick(0)
 
+    @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drop all connections (called by uvicorn)."""
         for server in self.servers:

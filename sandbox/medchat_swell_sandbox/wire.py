@@ -14,6 +14,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
@@ -76,17 +77,20 @@ class WireProtocol(HttpToolsProtocol):
 
     wire: Wire
 
+    @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Create the wire (called by asyncio)."""
         super().connection_made(transport)
         self.wire = Wire(transport)
         self._extensions = {EXTENSION: {"wire": self.wire}}
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake up whoever waits on the wire (called by asyncio)."""
         super().connection_lost(exc)
         self.wire.lost()
 
+    @override
     def on_message_begin(self) -> None:
         """Add the wire to the scope of a new request (called by httptools)."""
         super().on_message_begin()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,4 +125,4 @@ def _advised(
         given.append(f"max_concurrency: 4. Answers take {speed.seconds:.1f} s, a sign of load.")
     elif is_long:
         given.append(f"max_concurrency: {min(64, 2 * options.max_concurrency)}, if no 429 comes.")
-    return Estimate(**{**vars(estimate), "advice": tuple(given)})
+    return replace(estimate, advice=tuple(given))

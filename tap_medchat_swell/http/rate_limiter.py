@@ -110,9 +110,10 @@ class RateLimiter:
             self._remaining = None
             return
         left = int(remaining)
-        is_new_period = self._remaining is None or left > self._remaining + self._in_flight
+        known = self._remaining
         # Responses overtake each other: within a period the smallest number is the newest.
-        if is_new_period or left < t.cast("int", self._remaining):
+        # More than that are left at the beginning of a new period.
+        if known is None or not known <= left <= known + self._in_flight:
             self._remaining = left
 
     def pause(self, seconds: float) -> None:

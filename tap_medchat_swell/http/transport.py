@@ -20,13 +20,14 @@ import requests.adapters
 import urllib3
 import urllib3.exceptions
 from requests.exceptions import ConnectTimeout, ProxyError, SSLError, Timeout
+from requests.structures import CaseInsensitiveDict
 from typing_extensions import override
 
 from tap_medchat_swell.errors import PageTooLargeError, VendorError
 from tap_medchat_swell.http.responses import Action, ResponseError
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from tap_medchat_swell.http.responses import Vendor
     from tap_medchat_swell.settings import Options
@@ -128,11 +129,11 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
         return self._pool
 
     @override
-    def cert_verify(self, *_: object) -> None:
+    def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
         """Do nothing: the pool is set up to verify."""
 
     @override
-    def build_response(  # type: ignore[override]
+    def build_response(  # type: ignore[override]  # ty: ignore[incompatible-method-override]
         self, req: requests.PreparedRequest, resp: urllib3.HTTPResponse
     ) -> urllib3.HTTPResponse:
         """Return urllib3's response; cookies and encodings are not needed."""
@@ -150,7 +151,7 @@ class Transport:
     def __init__(self, vendor: Vendor, options: Options, headers: Mapping[str, str]) -> None:
         self._vendor = vendor
         self._options = options
-        self._headers = requests.structures.CaseInsensitiveDict(
+        self._headers = CaseInsensitiveDict(
             {"User-Agent": options.user_agent, "Accept-Encoding": "gzip, deflate", **headers}
         )
         self._adapter = OneHostAdapter(
@@ -164,7 +165,7 @@ class Transport:
         self._adapter.close()
 
     @contextlib.contextmanager
-    def get(self, url: str) -> Iterator[Answer]:
+    def get(self, url: str) -> Generator[Answer]:
         """Get a response; only one large one at a time is in memory while this context lasts."""
         with contextlib.ExitStack() as stack:
             response = self._send(url)

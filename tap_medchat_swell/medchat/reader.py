@@ -175,7 +175,7 @@ def _read_pages(reading: Reading, time: TimeRange, top: int) -> Step[_Order | No
             page = yield _fetch(reading, time, top, pager)
             if skip == 0 and not page.rows:
                 yield from _check_empty(reading, time, page)
-            pager.advance(page)  # type: ignore[arg-type]  # a decoded page
+            pager.advance(t.cast("t.Any", page))  # not the SDK's Response, but a decoded page
         except PageTooLargeError as error:
             if top > api.page_size:
                 return order

@@ -72,7 +72,8 @@ class ChildStream(MedChatStream):
     """A collection that `$expand` adds, as flat records that carry their chat's id."""
 
     @cached_property
-    def children(self) -> ChildRows:  # type: ignore[override]  # a class attribute elsewhere
+    @override
+    def children(self) -> ChildRows:  # type: ignore[override] # ty: ignore
         """The collection's rows and what is known of them."""
         return ChildRows(self.expand, *self.ids, derive=key_maker(self.run.options))
 

@@ -307,7 +307,7 @@ def _read_pages(
                 raise RefusedError(error) from None
             raise
         question.check(page.rows)
-        pages.advance(page)  # type: ignore[arg-type]  # a decoded page
+        pages.advance(t.cast("t.Any", page))  # not the SDK's Response, but a decoded page
         if page.rows:
             rows = dict(zip(page.ids, page.rows, strict=True))
             new = {key: row for key, row in rows.items() if key not in passes.ids}
