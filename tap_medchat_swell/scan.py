@@ -10,11 +10,11 @@ from typing_extensions import override
 from tap_medchat_swell.http.client import Traffic
 from tap_medchat_swell.pipeline import Emit, Fetch, Scan
 from tap_medchat_swell.redaction import explain
-from tap_medchat_swell.timestamps import now
+from tap_medchat_swell.timestamps import format_timestamp, now
 
 if t.TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from tap_medchat_swell.http.client import Client, Request
@@ -104,13 +104,31 @@ class VendorScan(Scan):
         end: datetime,
         rows: Iterable[tuple[VendorStream, int]],
         doubt: str | None = None,
+        details: Mapping[str, int | None] | None = None,
     ) -> None:
-        """Count a window from which so many rows came. Call it before the window's STATE."""
+        """Count a window from which so many rows came, and have it noted.
+
+        Call it before the window's STATE. `details` are further columns of sync_windows.
+        """
         self.windows += 1
         self.doubtful_windows += doubt is not None
         self.reached = max(min(end, now()), self.reached or start)
+        row = {
+            "window_start": format_timestamp(start),
+            "window_end": format_timestamp(end),
+            "read_with": None,
+            "requests": self._pages,
+            **(details or {}),
+            "is_complete": doubt is None,
+            "reason": doubt,
+            "started_at": format_timestamp(self._began or now()),
+            "finished_at": format_timestamp(now()),
+        }
         for stream, seen in rows:
-            stream.end_window(seen)
+            counts = {"rows_seen": seen, "rows_written": stream.end_window(seen)}
+            self._run.note_window({**row, "stream": stream.name, **counts})
+            row |= {"read_with": row["read_with"] or stream.name, "requests": None}
+        self._pages, self._began = 0, None
 
     @override
     def finish(self) -> None:

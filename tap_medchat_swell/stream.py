@@ -93,6 +93,9 @@ class RunContext(t.Protocol):
     def write_state(self) -> None:
         """Write STATE, if it has changed, after all records before it."""
 
+    def note_window(self, row: Row) -> None:
+        """Write a row of sync_windows, if that is selected."""
+
     def note_failure(self, streams: Sequence[VendorStream], error: Exception) -> None:
         """Make the run fail at its end."""
 

@@ -52,6 +52,7 @@ from tap_medchat_swell.stream_maps import map_problems
 from tap_medchat_swell.swell.api import SwellApi
 from tap_medchat_swell.swell.counts import CountScan, SwellMessageCounts
 from tap_medchat_swell.swell.messages import MessageScan, SwellMessages
+from tap_medchat_swell.sync_windows import SyncWindows
 from tap_medchat_swell.timestamps import now
 from tap_medchat_swell.writer import BufferedWriter
 
@@ -65,6 +66,7 @@ if t.TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
 
     from tap_medchat_swell.cli import Json
+    from tap_medchat_swell.record_mapper import Row
     from tap_medchat_swell.scan import VendorScan
     from tap_medchat_swell.stream import VendorStream
 
@@ -75,6 +77,7 @@ STREAMS: tuple[type[VendorStream], ...] = (
     medchat.SmsTextBotExecutions,
     SwellMessageCounts,
     SwellMessages,
+    SyncWindows,
 )
 KEYS: dict[str, t.Any] = {stream.name: stream.primary_keys for stream in STREAMS}  # type: ignore[misc]
 # Read only if they are named: see `without_unnamed`.
@@ -326,7 +329,8 @@ class TapMedchatSwell(Tap):
     def discover_streams(self) -> Sequence[Stream]:
         """The streams of the vendors with credentials; all streams if there are none."""
         vendors = [v for v in settings.CREDENTIALS if settings.has_credentials(v, self.config)]
-        return [stream(self) for stream in STREAMS if not vendors or stream.vendor in vendors]
+        wanted = {*vendors, SyncWindows.vendor}
+        return [stream(self) for stream in STREAMS if not vendors or stream.vendor in wanted]
 
     # Running
 
@@ -335,6 +339,7 @@ class TapMedchatSwell(Tap):
         streams = {
             name: Known(stream.vendor, stream.full_schema, stream.ids, stream.selected)
             for name, stream in t.cast("dict[str, VendorStream]", self.streams).items()
+            if stream.vendor
         }
         report = run_check(self.options, self.rate_limiters, streams, self.plugin_version)
         text = json.dumps(report.document(), indent=2) if form == "json" else report.text()
@@ -386,6 +391,13 @@ class TapMedchatSwell(Tap):
     def write_state(self) -> None:
         """Write STATE, if it has changed, after all records before it."""
         self.state_writer.write_state(self.state)
+
+    def note_window(self, row: Row) -> None:
+        """Write a row of sync_windows, if that is selected."""
+        stream = self.streams.get(SyncWindows.name)
+        if isinstance(stream, SyncWindows) and stream.selected:
+            head = {"run_id": self._head["run_id"], "tap_version": self.plugin_version}
+            stream.add(head | row)
 
     def note_failure(self, streams: Sequence[VendorStream], error: Exception) -> None:
         """Make the run fail at its end."""
@@ -451,7 +463,7 @@ class TapMedchatSwell(Tap):
 
     def _read_all(self) -> None:
         self.check_stop()
-        if not any(stream.selected for stream in self.streams.values()):
+        if not any(s.selected for s in self.streams.values() if s.name != SyncWindows.name):
             raise TapError(
                 "No stream is selected, so nothing would be read. Select streams in the "
                 "catalog (in Meltano: meltano select tap-medchat-swell --list, or the "

@@ -129,7 +129,7 @@ def _breadcrumb(path: str) -> tuple[str, ...]:
 
 def only(*streams: str) -> dict[str, bool]:
     """A selection of these streams and no other."""
-    return {stream: stream in streams for stream in STREAMS}
+    return {stream: stream in streams for stream in (*STREAMS, "sync_windows")}
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:

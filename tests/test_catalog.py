@@ -44,8 +44,8 @@ def test_the_catalog_is_as_in_the_snapshots(cli: Cli) -> None:
         for entry in catalog["streams"]:
             text = json.dumps(entry, indent=2)
             (SNAPSHOTS / f"{of_stream(entry)}.json").write_text(f"{text}\n", "utf-8")
-    assert [of_stream(entry) for entry in catalog["streams"]] == list(STREAMS)
-    assert catalog["streams"] == entries()
+    assert [of_stream(entry) for entry in catalog["streams"]] == [*STREAMS, "sync_windows"]
+    assert catalog["streams"] == entries(*STREAMS, "sync_windows")
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_a_vendors_streams_need_its_credentials(
 ) -> None:
     found = [entry["tap_stream_id"] for entry in discover(config)["streams"]]
 
-    assert found == list(streams)
+    assert found == [*streams, "sync_windows"]
 
 
-def entries() -> list[dict[str, t.Any]]:
-    files = [SNAPSHOTS / f"{stream}.json" for stream in STREAMS]
+def entries(*streams: str) -> list[dict[str, t.Any]]:
+    files = [SNAPSHOTS / f"{stream}.json" for stream in streams or STREAMS]
     return [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
 
 
@@ -77,15 +77,15 @@ def of_stream(entry: dict[str, t.Any]) -> str:
     return str(entry["tap_stream_id"])
 
 
-def test_two_streams_have_to_be_asked_for() -> None:
+def test_three_streams_have_to_be_asked_for() -> None:
     unselected = {
         of_stream(entry)
-        for entry in entries()
+        for entry in entries(*STREAMS, "sync_windows")
         for part in entry["metadata"]
         if not part["breadcrumb"] and not part["metadata"]["selected"]
     }
 
-    assert unselected == {"sms_memberships", "sms_text_bot_executions"}
+    assert unselected == {"sms_memberships", "sms_text_bot_executions", "sync_windows"}
 
 
 @pytest.mark.parametrize("entry", entries(), ids=of_stream)
@@ -183,7 +183,8 @@ def test_a_selection_in_the_old_form_is_refused(
     make_legacy: Callable[[dict[str, t.Any]], None],
 ) -> None:
     catalog = discover(config)
-    make_legacy(catalog["streams"][-1])
+    [messages] = [e for e in catalog["streams"] if of_stream(e) == "swell_messages"]
+    make_legacy(messages)
 
     run = sync(config, catalog=catalog)
 
@@ -206,7 +207,8 @@ def test_an_old_form_that_says_the_same_is_no_harm(
 def test_metadata_that_deselects_no_field_is_refused(config: dict[str, t.Any]) -> None:
     catalog = discover(config)
     part = {"breadcrumb": ["properties", "txt"], "metadata": {"selected": False}}
-    catalog["streams"][-1]["metadata"].append(part)
+    [messages] = [e for e in catalog["streams"] if of_stream(e) == "swell_messages"]
+    messages["metadata"].append(part)
 
     run = sync(config, catalog=catalog)
 

@@ -303,7 +303,7 @@ class TestModes:
         run = cli("--discover", config={"start_date": "never", "swell_page_size": 5000})
 
         assert run.code == 0
-        assert len(json.loads(run.stdout)["streams"]) == 6
+        assert len(json.loads(run.stdout)["streams"]) == 7
 
 
 class TestWrongInput:

@@ -209,7 +209,9 @@ class MessageScan(SwellScan):
             unsettled += filter(None, [self._unsettled(read.window, passes)])
         if read.last is not None:
             first, end = midnight(read.window.first), midnight(read.last) + DAY
-            self.end_window(first, end, [(self._stream, len(passes.ids))], doubt)
+            rows = [(self._stream, len(passes.ids))]
+            told = {"passes": passes.count, "vendor_total": passes.total}
+            self.end_window(first, end, rows, doubt, told)
         self._bookmark = replace(self._bookmark, unsettled=tuple(unsettled))
         if read.window in self._extra:
             self.move(self._bookmark)
@@ -288,7 +290,9 @@ class MessageScan(SwellScan):
         """Bookmark up to when changes have been seen."""
         old = self._bookmark.changes_since
         if read.since is not None:
-            self.end_window(read.since, self._now, [(self._stream, len(read.passes.ids))])
+            rows = [(self._stream, len(read.passes.ids))]
+            told = {"passes": read.passes.count, "vendor_total": read.passes.total}
+            self.end_window(read.since, self._now, rows, details=told)
         if read.since is None and self._bookmark.changes_form is not None:
             self.logger.warning(
                 "Swell refused updated_after, which it took before: the next run asks again for "
