@@ -14,7 +14,7 @@ from medchat_swell_sandbox import Dataset, Sandbox
 from medchat_swell_sandbox.clock import utc_now
 from tap_runs import Cli, discover
 
-from tap_medchat_swell.check import fields, medchat, swell
+from tap_medchat_swell.check import connection, fields, medchat, swell
 from tap_medchat_swell.check.findings import MAX_REQUESTS, UNKNOWN, VendorCheck
 from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.http.transport import Transport
@@ -321,6 +321,24 @@ def test_swell(vendors: Sandbox, quirks: dict[str, t.Any], expected: dict[str, s
     assert {question: found[question] for question in expected} == expected
 
 
+def test_ties_show_no_order() -> None:
+    data = Dataset()
+    contact = data.add_contact(name="A", location_ids=())
+    for number in (5, 1, 9, 3, 7, 2, 8, 4):
+        data.add_swell_message(contact.id, created=utc_now() - 9 * DAY, text=str(number))
+    with Sandbox(data) as ties:
+        for order in ("postgres", "unspecified"):
+            found = readings(check_swell(ties, swell_order=order))
+            assert found["order of messages (W10)"] == UNKNOWN
+
+
+@pytest.mark.parametrize(("order", "reading"), [("id", "by id"), ("latest", UNKNOWN)])
+def test_order_without_created_at(vendors: Sandbox, order: str, reading: str) -> None:
+    found = readings(check_swell(vendors, swell_created_at="none", swell_order=order))
+
+    assert found["order of messages (W10)"] == reading
+
+
 def problems(check: VendorCheck) -> str:
     return " ".join(f.meaning for f in check.findings if f.verdict == "problem")
 
@@ -429,6 +447,17 @@ def test_days_are_not_judged_by_messages_of_another_season() -> None:
     asked = swell._questions(t.cast("t.Any", SimpleNamespace(at=at)), rows)
 
     assert {question.number for question in asked} == {2, 3}
+
+
+def test_the_proxy_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:proxy-password@proxy.example:3128")
+
+    finding = connection.reached("MedChat", "https://medchatapp.com/smschatapi")
+
+    assert finding.reading == "reached through the proxy proxy.example:3128"
+    assert "proxy-password" not in repr(finding)
 
 
 class TestCommand:

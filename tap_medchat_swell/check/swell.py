@@ -273,14 +273,18 @@ def order(messages: Messages) -> Iterator[Finding]:
     elif again.ids != ids:
         meaning = "The tap compares with meta.total and reads windows again."
         yield kept("another order", "changes on every request", meaning, "warning")
-    elif len(set(known)) >= NEEDED and known == sorted(known):
+    elif not known and ids == sorted(ids):
+        yield kept("ids rise, no created_at", "by id", "", "ok")
+    elif len(set(known)) < NEEDED:
+        yield kept("too few times of creation")
+    elif known == sorted(known):
         yield kept("created_at rises", "oldest first", "", "ok")
-    elif len(set(known)) >= NEEDED and known == sorted(known, reverse=True):
+    elif known == sorted(known, reverse=True):
         yield kept("created_at falls", "latest first", "", "ok")
-    elif ids == sorted(ids):
-        yield kept("ids rise", "by id", "", "ok")
     else:
-        yield kept("the same, but unsorted", "in no visible order, but stable", "", "ok")
+        yield kept(
+            "created_at neither rises nor falls", "in no visible order, but stable", "", "ok"
+        )
 
 
 def ranges(messages: Messages) -> Iterator[Finding]:
