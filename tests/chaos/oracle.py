@@ -128,7 +128,9 @@ class Oracle:
             if tick is not None:
                 yield key, tick
         days = self._settings.get("medchat_rescan_days")
-        earlier = self._last_run_before(reading.since.tap_time - (days or 0) * DAY)
+        # Days count by a right clock: one that was ahead may delay a rescan by its error.
+        begun = min(reading.since.tap_time, reading.since.vendor_time)
+        earlier = self._last_run_before(begun - (days or 0) * DAY)
         if facet in MEDCHAT and days and reading.last and earlier:
             for key in self._history.held_at(facet, earlier.tick):
                 if self._history.created[facet, key] <= reading.until:
