@@ -77,13 +77,29 @@ def _selected_in(schema: Json, path: tuple[str, ...] = ()) -> dict[tuple[str, ..
     return found
 
 
-def meltano_patterns() -> list[str] | None:
-    """Meltano's `select` patterns; None if it is not Meltano that runs the tap."""
+def as_selected(catalog: Json, schemas: Mapping[str, Json], optional: Collection[str]) -> Json:
+    """The catalog as Meltano's `select` means it; unchanged if it is not Meltano that runs the tap.
+
+    Those of the `optional` streams are deselected that no pattern names. A wildcard does not
+    name a stream: Meltano's default, `*.*`, would select them all. Raises TapError for patterns
+    that match nothing.
+    """
     text = os.environ.get(SELECT_VARIABLE)
-    return None if text is None else [str(pattern) for pattern in json.loads(text)]
+    if text is None:
+        return catalog
+    patterns = [str(pattern) for pattern in json.loads(text)]
+    if found := [*_pattern_problems(patterns, schemas)]:
+        raise TapError(" ".join(found))
+    unnamed = {*optional} - {pattern.partition(".")[0] for pattern in patterns}
+    deselected = {"metadata": [{"breadcrumb": [], "metadata": {"selected": False}}]}
+    streams = [
+        entry | deselected if entry["tap_stream_id"] in unnamed else entry
+        for entry in catalog["streams"]
+    ]
+    return catalog | {"streams": streams}
 
 
-def pattern_problems(patterns: Collection[str], schemas: Mapping[str, Json]) -> Iterator[str]:
+def _pattern_problems(patterns: Collection[str], schemas: Mapping[str, Json]) -> Iterator[str]:
     """A sentence for each pattern, positive or negative, that matches no stream or no field."""
     for pattern in patterns:
         stream, _, field = pattern.removeprefix("!").partition(".")
@@ -92,17 +108,3 @@ def pattern_problems(patterns: Collection[str], schemas: Mapping[str, Json]) -> 
         if not names or (field and not fnmatch.filter(fields, field)):
             hint = did_you_mean(field, fields) if names else did_you_mean(stream, schemas)
             yield f"The select pattern '{pattern}' matches nothing.{hint}"
-
-
-def without_unnamed(catalog: Json, patterns: Collection[str], optional: Collection[str]) -> Json:
-    """The catalog with those of the `optional` streams deselected that no pattern names.
-
-    A wildcard does not name a stream: Meltano's default, `*.*`, would select them all.
-    """
-    unnamed = {*optional} - {pattern.partition(".")[0] for pattern in patterns}
-    deselected = {"metadata": [{"breadcrumb": [], "metadata": {"selected": False}}]}
-    streams = [
-        entry | deselected if entry["tap_stream_id"] in unnamed else entry
-        for entry in catalog["streams"]
-    ]
-    return catalog | {"streams": streams}

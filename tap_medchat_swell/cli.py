@@ -142,6 +142,15 @@ def _parsed(variable: str, text: str, types: Collection[str]) -> t.Any:
         raise TapError(f"{variable} must be {what}.") from None
 
 
+def log_level_is_wanted() -> bool:
+    """Whether Meltano's log configuration would hide the level that the user wants.
+
+    It sets Meltano's own level. Without it, lines are plain text, which Meltano always shows.
+    """
+    variables = ("SINGER_SDK_LOG_CONFIG", "MELTANO_EXTRACTOR_NAME")
+    return all(map(os.environ.get, (*variables, f"{ENV_PREFIX}LOGLEVEL")))
+
+
 def unknown_settings(config: Collection[str], known: Collection[str]) -> Iterator[str]:
     """A sentence for each unknown setting and variable, with the name that may be meant."""
     for variable in os.environ:

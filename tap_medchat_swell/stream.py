@@ -110,7 +110,7 @@ class VendorStream(Stream):
 
     def __init__(self, tap: Tap) -> None:
         super().__init__(tap, schema=load_schema(self.name))
-        self.run = t.cast("RunContext", tap)
+        self.run: RunContext = t.cast("t.Any", tap).sync_run
         self._schema_written = False
         self.rows_written = 0
         self._rows_seen = self._written_before = 0  # in windows that have been read

@@ -84,7 +84,7 @@ def sync(
                 state=copy.deepcopy(state),
                 catalog=copy.deepcopy(catalog),
                 parse_env_config=False,
-            ).run()
+            ).sync_run.start()
         except TapError as error:
             log.lines.append(f"| ERROR | {error}")
             code = 1

@@ -12,7 +12,7 @@ from medchat_swell_sandbox import Dataset, Fault, Sandbox
 from support.tap_process import Run
 from tap_runs import Cli, assert_whole, signal_handlers_kept
 
-from tap_medchat_swell import tap as tap_module
+from tap_medchat_swell import sync_run
 from tap_medchat_swell.errors import ShutdownRequested
 from tap_medchat_swell.tap import TapMedchatSwell
 
@@ -133,12 +133,12 @@ def test_a_signal_while_the_tap_is_being_set_up(
         set_up(tap)
 
     monkeypatch.setattr(TapMedchatSwell, "setup_mapper", interrupted)
-    monkeypatch.setattr(tap_module, "STOP_SECONDS", 3600)
+    monkeypatch.setattr(sync_run, "STOP_SECONDS", 3600)
     with signal_handlers_kept():
         tap = TapMedchatSwell(config=config)
 
         with pytest.raises(ShutdownRequested):
-            tap.check_stop()
+            tap.sync_run.check_stop()
 
 
 def test_a_broken_pipe(cli: Cli) -> None:
