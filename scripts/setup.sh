@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs environments:  scripts/setup.sh dev [meltano] [postgres] [...]
-# `dev` is .venv, from uv.lock; .venvs/<group> is a dependency group of tools/, from tools/uv.lock.
+# `dev` is .venv and `docs` .venvs/docs, from uv.lock; any other .venvs/<group> is a dependency group
+# of tools/, from tools/uv.lock.
 # Our own packages are built with the locked hatchling of `dev`.
 # PYTHON chooses the interpreter. What is installed already takes a tenth of a second.
 set -eu
@@ -54,6 +55,7 @@ for group; do
     case $group in
     uv) ;;
     dev) sync .venv --group dev $locked_build ;;
+    docs) sync .venvs/docs --only-group docs ;;
     wheel)
         sync .venvs/wheel --group dev $locked_build --no-editable \
             --reinstall-package tap-medchat-swell
