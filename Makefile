@@ -15,7 +15,7 @@ WORKERS ?= 4
 N ?= 5000
 DB ?= output/demo.duckdb
 
-.PHONY: help demo test targets lint chaos bench meltano sql locks export generate format audit \
+.PHONY: help demo test targets lint docs chaos bench meltano sql locks export generate format audit \
 	package test-wheel test-lowest release-check owner \
 	setup test-tools clean
 
@@ -36,7 +36,7 @@ targets: test-tools ## Load into all targets that can be tried here, before a re
 	@$(SETUP) $(MORE_TARGETS)
 	@TARGETS=all $(PYTHON) -m pytest tests/e2e/test_targets.py -q -n $(WORKERS) $(ARGS)
 
-lint: setup ## Run the linters; check imports, docs, locks and generated files.
+lint: setup docs ## Run the linters; check imports, docs, locks and generated files.
 	.venv/bin/pre-commit run --all-files
 	$(PYTHON) -m mypy --enable-error-code explicit-override $(TYPED)
 	MYPYPATH=tests $(PYTHON) -m mypy tests
@@ -44,6 +44,10 @@ lint: setup ## Run the linters; check imports, docs, locks and generated files.
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) scripts/generate.py --check
 	$(PYTHON) scripts/check_docs.py
+
+docs: ## Build the site of docs/ into build/site.
+	@$(SETUP) docs
+	@NO_MKDOCS_2_WARNING=1 .venvs/docs/bin/mkdocs build --strict
 
 chaos: setup ## Run random histories against the tap: make chaos N=5000
 	@CHAOS_SCHEDULES=$(N) $(PYTHON) -m pytest tests/chaos -n $(WORKERS) $(ARGS)
@@ -99,7 +103,7 @@ owner: setup ## Name the publishing account everywhere: make owner NAME=acme
 	@rm pyproject.toml.bak
 	@$(PYTHON) scripts/generate.py
 
-generate: setup ## Regenerate the settings in README, meltano.yml, .env.example and the Hub entry, and docs/privacy.md's tables.
+generate: setup ## Regenerate what comes from settings, schemas and streams: docs/, meltano.yml, .env.example, the Hub entry.
 	@$(PYTHON) scripts/generate.py
 
 format: setup ## Format the code and apply automatic lint fixes.

@@ -2,7 +2,7 @@
 
 - Every M and W code in the tap, the tests and the sandbox has a section in
   docs/api-assumptions.md, and every section has a test that exists.
-- Every log line and error in README.md's troubleshooting table occurs in the code.
+- Every log line and error in docs/troubleshooting.md occurs in the code.
 - Every relative link leads to a file.
 - Every column of every schema, nested ones too, has a class (`x-phi`) that privacy profiles know.
 
@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSUMPTIONS = "docs/api-assumptions.md"
+TROUBLESHOOTING = "docs/troubleshooting.md"
 SOURCES = ("tap_medchat_swell", "tests", "sandbox")
 CODE = re.compile(r"\b[MW][1-9]\d?\b")
 RANGE = re.compile(r"\b([MW])(\d+)(?: to |\.\.)\1(\d+)\b")
@@ -90,27 +91,27 @@ def sentences(source: str) -> Iterator[str]:
             )
 
 
-def log_lines(readme: str) -> Iterator[str]:
-    """The first column of README.md's troubleshooting table."""
-    _, _, rest = readme.partition("| the log says | what to do |\n|---|---|\n")
+def log_lines(document: str) -> Iterator[str]:
+    """The first column of the troubleshooting table."""
+    _, _, rest = document.partition("| the log says | what to do |\n|---|---|\n")
     for row in rest.partition("\n\n")[0].splitlines():
         yield row.split("|")[1].strip()
 
 
-def log_line_problems(readme: str, texts: list[str]) -> Iterator[str]:
+def log_line_problems(document: str, texts: list[str]) -> Iterator[str]:
     """Log lines with a fragment that is not in the code.
 
     Fragments end at `...`, `(...)`, a vendor's name, a status and an end of a sentence.
     """
-    lines = list(log_lines(readme))
+    lines = list(log_lines(document))
     if not lines:
-        yield "README.md: no troubleshooting table"
+        yield f"{TROUBLESHOOTING}: no table of log lines"
     for line in lines:
         fragments = re.split(r"\.\.\.|\([^)]*\)|MedChat|Swell|\d{3}|\. ", line)
         parts = [part.strip(" .,:;'") for part in fragments]
         known = [part for part in parts if len(part) >= SHORTEST_FRAGMENT]
         if not known or not all(any(part in text for text in texts) for part in known):
-            yield f"README.md: the code does not say: {line}"
+            yield f"{TROUBLESHOOTING}: the code does not say: {line}"
 
 
 def link_problems(name: str) -> Iterator[str]:
@@ -135,7 +136,7 @@ def problems() -> Iterator[str]:
     tests = set().union(*(tests_in(texts[path]) for path in sources("tests")))
     yield from assumption_problems(read(ASSUMPTIONS), used, tests)
     said = [text for path in sources("tap_medchat_swell") for text in sentences(texts[path])]
-    yield from log_line_problems(read("README.md"), said)
+    yield from log_line_problems(read(TROUBLESHOOTING), said)
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "sandbox" / "README.md"]:
         yield from link_problems(str(path.relative_to(ROOT)))
     for path in (ROOT / "tap_medchat_swell" / "schemas").glob("*.json"):

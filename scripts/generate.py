@@ -1,13 +1,14 @@
 """Generates documentation and plugin definitions from the tap's settings and schemas.
 
-`python scripts/generate.py` rewrites the settings in README.md, meltano.yml and .env.example,
-the Meltano Hub entry, CODEOWNERS, and the tables of docs/privacy.md. With `--check` it writes
+`python scripts/generate.py` rewrites the settings in meltano.yml and .env.example, the Meltano Hub
+entry, CODEOWNERS, and what is between markers in docs/ and mkdocs.yml. With `--check` it writes
 nothing, lists the files that are out of date and exits with 1 if there are any.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import re
 import sys
@@ -15,12 +16,13 @@ import typing as t
 from pathlib import Path
 
 import yaml
+from click.testing import CliRunner
 from typing_extensions import override
 
 from tap_medchat_swell.privacy.profiles import PROFILES, compile_profile, fields_of
 from tap_medchat_swell.settings import CREDENTIALS, SETTINGS, Options, Setting
 from tap_medchat_swell.stream import load_schema
-from tap_medchat_swell.tap import KEYS
+from tap_medchat_swell.tap import KEYS, TapMedchatSwell
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +43,7 @@ MELTANO_KINDS = {
     "region": "string",
     "path": "string",
 }
-README_KINDS = {
+KINDS = {
     "string": "text",
     "integer": "whole number",
     "date": "date or date-time",
@@ -52,6 +54,7 @@ README_KINDS = {
     "region": "country",
     "path": "file",
 }
+JSON_KINDS = {"string": "text", "integer": "whole number", "array": "list"}
 ACRONYMS = {"Api": "API", "Id": "ID", "Ids": "IDs", "Mb": "MB", "Url": "URL"}
 VENDORS = {"Medchat": "MedChat"}
 
@@ -162,23 +165,87 @@ def meltano_lines() -> str:
     return "".join(f"    {line}\n" for line in as_yaml(declared).splitlines())
 
 
-def readme_lines() -> str:
-    """The settings table."""
-    lines = ["| setting | kind | default | what |", "|---|---|---|---|"]
+def settings_lines() -> str:
+    """The settings, by vendor."""
+    groups: dict[str, list[str]] = {"MedChat": [], "Swell": [], "General": []}
     for setting in SETTINGS:
-        kind = README_KINDS.get(setting.kind) or " or ".join(f"`{c}`" for c in setting.choices)
-        if setting.secret:
-            kind = "secret " + kind
-        if setting.maximum is not None:
-            kind += f", {setting.minimum} to {setting.maximum}"
-        default = "**required**" if setting.required else ""
-        if setting.default is not None:
-            default = f"`{setting.default}`"
-        text = setting.description
-        if setting.example:
-            text += f" Example: `{setting.example}`."
-        lines.append(f"| `{setting.name}` | {kind} | {default} | {text} |")
+        vendor = label(setting).partition(" ")[0]
+        groups[vendor if vendor in groups else "General"] += setting_lines(setting)
+    lines = (line for group, lines in groups.items() for line in (f"## {group}", "", *lines))
+    return "\n" + "".join(f"{line}\n" for line in lines)
+
+
+def setting_lines(setting: Setting) -> list[str]:
+    """One setting as a section."""
+    kind = KINDS.get(setting.kind) or " or ".join(f"`{choice}`" for choice in setting.choices)
+    if setting.maximum is not None:
+        kind += f", {setting.minimum} to {setting.maximum}"
+    facts = ["secret " + kind if setting.secret else kind]
+    facts += ["**required**"] if setting.required else []
+    facts += [f"default `{setting.default}`"] if setting.default is not None else []
+    facts += [f"example `{setting.example}`"] if setting.example else []
+    kind = "; ".join(facts)
+    return [
+        f"### `{setting.name}`",
+        "",
+        setting.description,
+        "",
+        f"{kind[0].upper()}{kind[1:]}.",
+        "",
+    ]
+
+
+def stream_lines() -> str:
+    """The columns of each stream."""
+    lines = []
+    for stream in KEYS:
+        fields = json_fields(load_schema(stream), {})
+        lines += [f"## `{stream}`", "", *_table("column", "type", "what")]
+        lines += [*(_row(*field) for field in fields), ""]
+    return "\n" + "".join(f"{line}\n" for line in lines)
+
+
+def json_lines(name: str) -> str:
+    """The fields that a JSON schema in docs/ describes."""
+    whole = json.loads((ROOT / "docs" / name).read_text(encoding="utf-8"))
+    lines = [*_table("field", "type", "what")]
+    lines += [_row(*field) for field in json_fields(whole, whole.get("$defs", {}))]
     return "\n" + "\n".join(lines) + "\n\n"
+
+
+def json_fields(
+    schema: dict[str, t.Any], defs: dict[str, t.Any], path: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """Path, type and description of every field, nested ones too."""
+    for name, definition in schema.get("properties", {}).items():
+        field = _resolved(definition, defs)
+        is_list = "items" in field
+        inner = _resolved(field["items"], defs) if is_list else field
+        values = field.get("enum") or ([field["const"]] if "const" in field else [])
+        kinds = field.get("type", "object")
+        named = [f"`{value}`" for value in values if value != ""] or [
+            JSON_KINDS.get(kind, kind)
+            for kind in ([kinds] if isinstance(kinds, str) else kinds)
+            if kind != "null"
+        ]
+        yield (
+            f"`{path}{name}`",
+            field.get("format", " or ".join(named)),
+            definition.get("description", ""),
+        )
+        yield from json_fields(inner, defs, f"{path}{name}{'[]' * is_list}.")
+
+
+def _resolved(definition: dict[str, t.Any], defs: dict[str, t.Any]) -> dict[str, t.Any]:
+    first: dict[str, t.Any] = definition.get("anyOf", [definition])[0]
+    name = first.get("$ref", "").rpartition("/")[2]
+    return {**defs[name], **first} if name else first
+
+
+def command_lines() -> str:
+    """What --help prints."""
+    text = CliRunner().invoke(TapMedchatSwell.cli, ["--help"], prog_name="tap-medchat-swell").output
+    return f"\n```\n{text}```\n\n"
 
 
 def env_example() -> str:
@@ -339,10 +406,17 @@ def between_markers(name: str, text: str) -> str:
 
 def generated() -> dict[str, str]:
     """Every generated file, as it should be."""
-    return {
-        "README.md": between_markers("README.md", readme_lines()),
-        "meltano.yml": between_markers("meltano.yml", meltano_lines()),
-        "docs/privacy.md": between_markers("docs/privacy.md", privacy_lines()),
+    parts = {
+        "mkdocs.yml": f"repo_url: https://github.com/{owner()}/tap-medchat-swell\n",
+        "meltano.yml": meltano_lines(),
+        "docs/settings.md": settings_lines(),
+        "docs/streams.md": stream_lines(),
+        "docs/command-line.md": command_lines(),
+        "docs/check.md": json_lines("check.schema.json"),
+        "docs/report.md": json_lines("run-report.schema.json"),
+        "docs/privacy.md": privacy_lines(),
+    }
+    return {name: between_markers(name, text) for name, text in parts.items()} | {
         ".env.example": env_example(),
         "hub/tap-medchat-swell.yml": hub_entry(),
         ".github/CODEOWNERS": codeowners(),

@@ -2,7 +2,7 @@
 
 Each field of `Options` declares one setting: its type in the tap, its kind, description,
 default and bounds. `SETTINGS` and the configuration's JSON schema are derived from it here;
-the README's table, `meltano.yml`, `.env.example` and the Hub entry by `scripts/generate.py`.
+docs/settings.md, `meltano.yml`, `.env.example` and the Hub entry by `scripts/generate.py`.
 """
 # ruff: noqa: RUF009 - these functions return `dataclasses.field`
 
