@@ -78,18 +78,27 @@ def load(bookmark: Bookmark, scope: Scope) -> tuple[Bookmark, str | None]:
     """The bookmark in today's version if it can be trusted, else an empty one and why not."""
     if "replication_key_value" not in bookmark:
         return {}, None
-    version: t.Any = bookmark.get("version")
+    version = bookmark.get("version")
     if type(version) is not int or version not in (*MIGRATIONS, VERSION):
         return {}, "was not written by this tap"
-    expected = scope.version_1 if version == 1 else scope.current
-    if bookmark.get("scope") != expected:
+    # States of version 1 that were merged keep its scope.
+    scopes = {scope.version_1} if version == 1 else {*scope}
+    if str(bookmark.get("scope")) not in scopes:
         return {}, "was written with other settings (account, address, filters or privacy)"
     try:
-        while version in MIGRATIONS:
-            bookmark, version = MIGRATIONS[version](bookmark), version + 1
-    except (KeyError, TypeError, ValueError, OverflowError):
+        return migrated(bookmark), None
+    except ValueError:
         return {}, "is damaged"
-    return bookmark, None
+
+
+def migrated(bookmark: Bookmark) -> Bookmark:
+    """The bookmark in today's version. Raises ValueError for a damaged one."""
+    try:
+        for version in range(bookmark["version"], VERSION):
+            bookmark = bookmark | MIGRATIONS[version](bookmark)
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError from error
+    return bookmark
 
 
 def write(

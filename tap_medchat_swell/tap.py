@@ -18,6 +18,7 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_medchat_swell import configuration, redaction, settings
+from tap_medchat_swell import merge_states as merged
 from tap_medchat_swell.bookmark import check_state
 from tap_medchat_swell.catalog import as_selected, checked_schemas
 from tap_medchat_swell.check.run import Known
@@ -269,6 +270,15 @@ class TapMedchatSwell(Tap):
     def get_singer_command(cls) -> click.Command:
         """The SDK's options on this tap's command."""
         command = super().get_singer_command()
+        command.params += (
+            click.Option(
+                ["--merge-states"],
+                is_flag=True,
+                help="Print one state for what the runs that left the given state files have "
+                "read, each a part of the history.",
+            ),
+            click.Argument(["state_files"], nargs=-1, type=click.File()),
+        )
         parts = ("name", "callback", "params", "help", "context_settings")
         command.params.append(
             click.Option(
@@ -320,13 +330,21 @@ class TapMedchatSwell(Tap):
         state: t.IO[str] | None = None,
         catalog: t.IO[str] | None = None,
         check: str | None = None,
+        merge_states: bool = False,
+        state_files: Sequence[t.IO[str]] = (),
     ) -> None:
-        """Run the tap, or check the vendors.
+        """Run the tap, check the vendors, or merge states.
 
         The SDK's method would call `sync_all`, which does not stop gracefully.
         """
         if about:
             cls.print_about(about_format)
+            return
+        if merge_states != bool(state_files):
+            raise click.UsageError("State files go with --merge-states, and it with them.")
+        if merge_states:
+            states = {file.name: read_object(file, "state") for file in state_files}
+            click.echo(json.dumps(merged.merge_states(states)))
             return
         cls.logger.addFilter(_is_news)
         cls.print_version(print_fn=cls.logger.info)

@@ -41,7 +41,10 @@ class TestLoad:
 
         assert bookmarks.load(bookmark, SCOPE) == ({}, "was not written by this tap")
 
-    @pytest.mark.parametrize("scope", ["other", "before", None, 5])
+    def test_states_of_version_1_that_were_merged_keep_its_scope(self) -> None:
+        assert bookmarks.load(good(scope="before"), SCOPE) == (good(scope="before"), None)
+
+    @pytest.mark.parametrize("scope", ["other", None, 5])
     def test_another_scope(self, scope: object) -> None:
         bookmark, reason = bookmarks.load(good(scope=scope), SCOPE)
 

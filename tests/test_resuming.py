@@ -206,8 +206,11 @@ def test_end_date(sandbox: Sandbox, config: Config) -> None:
         assert run.bookmark(stream)["replication_key_value"] <= text(end + timedelta(days=1))
 
 
-def test_after_end_date_the_rest_follows(sandbox: Sandbox, config: Config) -> None:
-    first = sync({**config, "end_date": text(NOW - timedelta(days=8))})
+@pytest.mark.parametrize("lookback", [0, 3])
+def test_after_end_date_the_rest_follows(sandbox: Sandbox, config: Config, lookback: int) -> None:
+    config |= {"swell_lookback_days": lookback, "swell_counts_lookback_days": lookback}
+    end = (NOW - timedelta(days=8)).replace(hour=0, minute=0, second=0)
+    first = sync({**config, "end_date": text(end)})
 
     second = sync(config, first.state)
 

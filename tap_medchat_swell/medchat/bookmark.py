@@ -7,10 +7,13 @@ first; an interrupted one goes on with those that were not read since it started
 
 from __future__ import annotations
 
+import itertools
 import typing as t
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from tap_medchat_swell.bookmark import second_of
+from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.time_ranges import DAY, TimeRange, from_epoch
 from tap_medchat_swell.timestamps import format_timestamp
 
@@ -142,6 +145,42 @@ def _combined(window: Window, same: Sequence[Window | None]) -> Window:
     )
 
 
+def union(histories: Iterable[History]) -> History:
+    """One history for what several runs have read of one stream.
+
+    Raises TapError if none of them has planned to read what lies between two others.
+    """
+    windows = [window for history in histories for window in history.windows]
+    if not windows:
+        raise TapError("nothing has been read")
+    starting = defaultdict(list)
+    for window in windows:
+        starting[window.range.start].append(window)
+    bounds = {bound for window in windows for bound in (window.range.start, window.range.end)}
+    pieces, here = [], list[Window]()
+    for start, end in itertools.pairwise(sorted(bounds)):
+        here = [window for window in here if window.range.end > start] + starting[start]
+        pieces.append(_shared(TimeRange(start, end), here))
+    return History(tuple(pieces))
+
+
+def _shared(piece: TimeRange, windows: Sequence[Window]) -> Window:
+    """What several runs' windows, which all cover the piece, say of it.
+
+    Which of them the target received last is unknown: unless all came to the same result, the
+    piece is to be written again.
+    """
+    if not windows:
+        raise TapError(f"nothing created from {piece} has been read")
+    one, read = windows[0], [window.read for window in windows if window.read]
+    if all((window.range, window.digests) == (piece, one.digests) for window in windows):
+        if len(windows) == 1:
+            return one
+        if len(read) == len(windows) and None not in one.digests:
+            return replace(one, read=min(read), changed=any(w.changed for w in windows))
+    return Window(piece, read=min(read, default=0), changed=True, digests=(None,))
+
+
 def fit(history: History, whole: TimeRange, chats_per_window: int, streams: int) -> History:
     """The windows of a range: small neighbors merged, gaps filled with unread windows."""
     unknown = (None,) * streams
@@ -163,8 +202,11 @@ def fit(history: History, whole: TimeRange, chats_per_window: int, streams: int)
 
 
 def _extended(last: list[Window], rest: Window, chats_per_window: int) -> list[Window]:
-    """The last known window, if any, goes on to the end where few new chats are to be expected."""
-    if last and last[0].read:
+    """The last known window, if any, goes on to the end where few new chats are to be expected.
+
+    Not if it was read later than it ends: what is older than its reading would seem to be changed.
+    """
+    if last and 0 < last[0].read <= last[0].range.end:
         known = last[0].range
         rate = last[0].chats / (known.end - known.start)
         if last[0].chats + rate * (rest.range.end - rest.range.start) <= chats_per_window:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.time_ranges import DAY, DayRange
 from tap_medchat_swell.timestamps import format_timestamp, now, parse_timestamp, required_timestamp
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
     from tap_medchat_swell.bookmark import Bookmark
@@ -103,6 +105,11 @@ class DayBookmark:
         """The run has read everything."""
         return replace(self, finished=self.started, at=None)
 
+    @property
+    def changes_seen(self) -> datetime:
+        """Up to when no change has been missed: what came before was read later."""
+        return self.changes_since or self.finished or self.started
+
     def details(self) -> dict[str, t.Any]:
         """What the bookmark keeps."""
         return {
@@ -117,6 +124,39 @@ class DayBookmark:
                 for item in self.unsettled
             ],
         }
+
+
+def union(bookmarks: Sequence[DayBookmark], days_apart: int) -> DayBookmark:
+    """One bookmark for what several runs have read of a stream.
+
+    One may begin `days_apart` days after another's value. Changes count as seen up to when the
+    first of the runs started. Raises TapError if days between them have not been read.
+    """
+    first, *later = sorted(bookmarks, key=lambda bookmark: bookmark.since)
+    value = first.value
+    for bookmark in later:
+        if bookmark.since > value + days_apart * DAY:
+            raise TapError(f"nothing between {value} and {bookmark.since} has been read")
+        value = max(value, bookmark.value)
+    return replace(
+        first,
+        value=value,
+        at=None,
+        finished=min(bookmark.finished or bookmark.started for bookmark in bookmarks),
+        changes_since=min(bookmark.changes_seen for bookmark in bookmarks),
+        changes_form=next(filter(None, (bookmark.changes_form for bookmark in bookmarks)), None),
+        unsettled=tuple(_all_unsettled(item for mark in bookmarks for item in mark.unsettled)),
+    )
+
+
+def _all_unsettled(items: Iterable[Unsettled]) -> Iterable[Unsettled]:
+    """One item per window."""
+    found: dict[DayRange, Unsettled] = {}
+    for item in items:
+        other = found.get(item.days, item)
+        missing = item.missing if item.missing == other.missing else None
+        found[item.days] = Unsettled(item.days, missing, min(item.runs, other.runs))
+    return found.values()
 
 
 def _unsettled(first: str, last: str, missing: int | None, runs: int) -> Unsettled:

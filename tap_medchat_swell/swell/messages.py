@@ -128,8 +128,8 @@ class MessageScan(SwellScan):
             run,
             stream,
             api,
-            # Swell may take dates in another zone: a day early, and a day late (W4).
-            options.start_date.date() - DAY,
+            # Of the day on which start_date falls, what came before it is not read.
+            (options.start_date - timedelta(microseconds=1)).date(),
             locations=sorted(options.swell_location_ids),
             teams=sorted(options.swell_team_ids),
             contacts=sorted(options.swell_contact_ids),
@@ -147,6 +147,9 @@ class MessageScan(SwellScan):
     @override
     def plan(self) -> Plan:
         first = self._bookmark.first_day(self.options.swell_lookback_days)
+        # Swell may take dates in another zone: a day early, and a day late (W4).
+        if first == self._bookmark.since:
+            first = min(first, self.options.start_date.date() - DAY)
         last = (now() + FOREMOST_ZONE).date() + DAY
         if self.options.end_date:
             last = min(last, self.options.end_date.date() + DAY)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tap_medchat_swell.bookmark import scope_of
 from tap_medchat_swell.scan import VendorScan
 from tap_medchat_swell.swell.bookmark import DayBookmark
-from tap_medchat_swell.time_ranges import midnight
+from tap_medchat_swell.time_ranges import DAY, midnight
 from tap_medchat_swell.timestamps import now
 
 if t.TYPE_CHECKING:
@@ -72,6 +72,9 @@ class SwellScan(VendorScan):
 
     def reach(self, day: date) -> None:
         """Bookmark all up to this day."""
-        self.move(self._bookmark.moved(day, self._vendor_today()))
+        today, end = self._vendor_today(), self.options.end_date
+        # Nothing created from end_date on is written, in whatever zone Swell takes days (W4).
+        today = min(today, end.date() + DAY) if end else today
+        self.move(self._bookmark.moved(day, today))
         if day < self._today:  # else the scan's last STATE comes soon
             self.write_state()
