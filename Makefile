@@ -106,9 +106,10 @@ owner: setup ## Name the publishing account everywhere: make owner NAME=acme
 generate: setup ## Regenerate what comes from settings, schemas and streams: docs/, meltano.yml, .env.example, the Hub entry.
 	@$(PYTHON) scripts/generate.py
 
-format: setup ## Format the code and apply automatic lint fixes.
+format: setup ## Format code and documentation, and apply automatic lint fixes.
 	@$(PYTHON) -m ruff check --fix --quiet . || true
 	@$(PYTHON) -m ruff format .
+	@git ls-files -z '*.md' | xargs -0 .venv/bin/mdformat
 
 # Old targets that only `make targets` runs, with old dependencies.
 NOT_AUDITED := target-postgres-pipelinewise target-s3 target-s3-csv target-singer-jsonl

@@ -93,7 +93,7 @@ def sentences(source: str) -> Iterator[str]:
 
 def log_lines(document: str) -> Iterator[str]:
     """The first column of the troubleshooting table."""
-    _, _, rest = document.partition("| the log says | what to do |\n|---|---|\n")
+    _, _, rest = document.partition("| the log says | what to do |\n| -- | -- |\n")
     for row in rest.partition("\n\n")[0].splitlines():
         yield row.split("|")[1].strip()
 

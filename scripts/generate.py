@@ -390,7 +390,7 @@ def _row(*cells: str) -> str:
 
 
 def _table(*heads: str) -> tuple[str, str]:
-    return _row(*heads), "|" + "---|" * len(heads)
+    return _row(*heads), _row(*("--" for _ in heads))
 
 
 def between_markers(name: str, text: str) -> str:

@@ -17,26 +17,25 @@ PACKAGES = ("singer-sdk", "dlt", "airbyte-cdk")
 NOTES = """\
 ## How it is measured
 
-- The sandbox is a process of its own, on one core (`taskset`). Without latency the
-  candidate runs on another one; with latency it may use all.
-- Candidates run in turn (A B C A B C ...); numbers are medians. CPU seconds are user and
-  system time of the process and its children (`wait4`), memory is its peak RSS.
-- Output goes through a pipe, as it does to a target, and is read and compared id by id
-  with what the sandbox holds after the run.
-- *Plain SDK tap* is `candidates/plain_tap.py`: what the SDK's template leads to, though
-  kinder than usual: no request per chat, and one bookmark for the messages of all chats.
-- dlt runs `parallelized` with 16 workers, Airbyte with 16 at once. dlt's extract step
-  leaves messages inside their chats, where all others write records of their own: less
-  work. As Airbyte's streams share no answers, it asks MedChat twice. dlt reads MedChat
-  by one chain of offsets, as its paginator does; Airbyte by slices of 30 days.
-- No candidate but this tap folds keys, writes dates in one form, keeps unknown fields in
-  a column of their own, or checks its windows. Swell's rule of 7 days makes weeks for
-  all others; this tap's windows share a day, so that nothing depends on how `to_date`
-  is read: more requests, no lost day.
-- *Floor* is `candidates/floor.py`: eight threads, urllib3 and msgspec, rows as they come;
-  no types, no checks, no state, no retries.
-- The sandbox reads `+` as a space here, as Airbyte cannot send `%20`.
-"""
+- The sandbox is a process of its own, on one core (`taskset`). Without latency the \
+candidate runs on another one; with latency it may use all.
+- Candidates run in turn (A B C A B C ...); numbers are medians. CPU seconds are user and \
+system time of the process and its children (`wait4`), memory is its peak RSS.
+- Output goes through a pipe, as it does to a target, and is read and compared id by id \
+with what the sandbox holds after the run.
+- *Plain SDK tap* is `candidates/plain_tap.py`: what the SDK's template leads to, though \
+kinder than usual: no request per chat, and one bookmark for the messages of all chats.
+- dlt runs `parallelized` with 16 workers, Airbyte with 16 at once. dlt's extract step \
+leaves messages inside their chats, where all others write records of their own: less \
+work. As Airbyte's streams share no answers, it asks MedChat twice. dlt reads MedChat \
+by one chain of offsets, as its paginator does; Airbyte by slices of 30 days.
+- No candidate but this tap folds keys, writes dates in one form, keeps unknown fields in \
+a column of their own, or checks its windows. Swell's rule of 7 days makes weeks for \
+all others; this tap's windows share a day, so that nothing depends on how `to_date` \
+is read: more requests, no lost day.
+- *Floor* is `candidates/floor.py`: eight threads, urllib3 and msgspec, rows as they come; \
+no types, no checks, no state, no retries.
+- The sandbox reads `+` as a space here, as Airbyte cannot send `%20`."""
 
 
 def write(numbers: Numbers, folder: Path | None = None) -> Path:
@@ -255,5 +254,5 @@ def _title(one: Summary) -> str:
 
 
 def _table(heads: tuple[str, ...], rows: t.Sequence[tuple[str, ...]]) -> str:
-    lines = [heads, ("---", *("--:" for _ in heads[1:])), *rows]
+    lines = [heads, ("--", *("-:" for _ in heads[1:])), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -396,7 +396,7 @@ TARGETS = [
 
 def documented() -> str:
     """The table of docs/targets.md."""
-    lines = [f"| {' | '.join(HEADINGS)} |", "|---" * len(HEADINGS) + "|"]
+    lines = [f"| {' | '.join(HEADINGS)} |", "| -- " * len(HEADINGS) + "|"]
     for target in TARGETS:
         cells = [
             f"`{target.package}`" + (f", {target.label}" if target.label else ""),
