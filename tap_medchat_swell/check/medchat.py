@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import re
 import typing as t
-from collections import Counter
 from dataclasses import dataclass, field
 
 from tap_medchat_swell.check import connection, estimate
@@ -263,7 +263,7 @@ def order(chats: Chats) -> Iterator[Finding]:
     same = [[chats.api.chats.identify(row) for row in rows] for rows in (first, *again)]
     times = [chats.times(rows) for rows in (first, *again)]
     stability = functools.partial(found, "order of chats (M6)", "the same page three times")
-    ties = Counter(filter(None, times[0])).values()
+    ties = [len([*group]) for time, group in itertools.groupby(times[0]) if time]
     luck = -2 * sum(math.lgamma(size + 1) for size in ties)
     safe = "The tap notices chats that move, and reads them again."
     if len(set(same[0])) < NEEDED:

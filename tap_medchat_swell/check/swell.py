@@ -281,6 +281,8 @@ def order(messages: Messages) -> Iterator[Finding]:
         yield kept("created_at rises", "oldest first", "", "ok")
     elif known == sorted(known, reverse=True):
         yield kept("created_at falls", "latest first", "", "ok")
+    elif ids == sorted(ids):
+        yield kept("ids rise, created_at does not", "by id", "", "ok")
     else:
         yield kept(
             "created_at neither rises nor falls", "in no visible order, but stable", "", "ok"
