@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
 ALL = {"sms_chats", "sms_messages", "swell_messages", "swell_message_counts"}
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("no_pauses")
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[Sandbox]:
     """A clinic of some size; the quirks are each test's."""
-    data = Dataset.generate(seed=7, chats=200, swell_messages=600, days=60)
+    data = Dataset.generate(seed=7, chats=200, swell_messages=1500, days=60)
     with Sandbox(data) as running:
         yield running
 
@@ -136,6 +136,7 @@ MEDCHAT: list[tuple[dict[str, t.Any], dict[str, str]]] = [
             "$skip (M5)": UNKNOWN,
         },
     ),
+    ({"medchat_order": "postgres"}, {"order of chats (M6)": "ties depend on the page"}),
     ({"medchat_orderby_ignored": True}, {"$orderby (M6)": "not obeyed", "$skip (M5)": "obeyed"}),
     (
         {"medchat_filter_ignored": True},
@@ -270,7 +271,7 @@ SWELL: list[tuple[dict[str, t.Any], dict[str, str]]] = [
     ({"swell_order": "latest"}, {"order of messages (W10)": "latest first"}),
     (
         {"swell_order": "unspecified"},
-        {"order of messages (W10)": "in no visible order, but stable"},
+        {"order of messages (W10)": "in no visible order"},
     ),
     (
         {"swell_order": "unstable"},
@@ -330,6 +331,32 @@ def test_ties_show_no_order() -> None:
         for order in ("postgres", "unspecified"):
             found = readings(check_swell(ties, swell_order=order))
             assert found["order of messages (W10)"] == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("order", "reading"),
+    [("id", "by id"), ("latest", "latest first"), ("unspecified", "in no visible order")],
+)
+def test_order_of_messages_that_were_stored_late(order: str, reading: str) -> None:
+    data = Dataset()
+    contact = data.add_contact(name="A", location_ids=())
+    for number in (5, 1, 9, 3, 7, 2, 8, 4):
+        data.add_swell_message(contact.id, created=utc_now() - 9 * DAY - number * HOUR)
+    with Sandbox(data) as late:
+        found = readings(check_swell(late, swell_order=order))
+
+    assert found["order of messages (W10)"] == reading
+
+
+def test_ties_that_are_not_neighbors_show_no_order_of_chats() -> None:
+    """Only ties side by side change places, so that these cannot show whether any would."""
+    data = Dataset()
+    for number in range(20):
+        data.add_chat(id=f"chat-{number:02d}", created=utc_now() - (9 + number % 2) * DAY)
+    with Sandbox(data) as apart:
+        check = check_medchat(apart, medchat_order="shuffled_ties", medchat_orderby_ignored=True)
+
+    assert readings(check)["order of chats (M6)"] == UNKNOWN
 
 
 @pytest.mark.parametrize(("order", "reading"), [("id", "by id"), ("latest", UNKNOWN)])

@@ -258,6 +258,7 @@ def _next_link(chats: Chats, answer: Answer) -> Finding:
 def order(chats: Chats) -> Iterator[Finding]:
     """The same page three times, and once in the other order."""
     first, *again = (chats.ask(SOME).page.rows for _ in range(3))
+    half = chats.ask(len(first) // 2 or 1).page.rows
     back = chats.ask(SOME, order=f"{CREATED} desc").page.rows
     yield _orderby(chats, first, back)
     same = [[chats.api.chats.identify(row) for row in rows] for rows in (first, *again)]
@@ -272,6 +273,10 @@ def order(chats: Chats) -> Iterator[Finding]:
         yield stability("another order each time", "changes on every request", safe, "warning")
     elif any(other != same[0] for other in same):
         yield stability("the same times, other chats", "ties change places", safe, "warning")
+    elif [chats.api.chats.identify(row) for row in half] != same[0][: len(half)]:
+        yield stability(
+            "a shorter page has other chats", "ties depend on the page", safe, "warning"
+        )
     elif luck < math.log(LUCK):
         yield stability("the same, ties as well", "the same each time", "", "ok")
     else:

@@ -273,20 +273,26 @@ def order(messages: Messages) -> Iterator[Finding]:
     elif again.ids != ids:
         meaning = "The tap compares with meta.total and reads windows again."
         yield kept("another order", "changes on every request", meaning, "warning")
-    elif not known and ids == sorted(ids):
-        yield kept("ids rise, no created_at", "by id", "", "ok")
-    elif len(set(known)) < NEEDED:
-        yield kept("too few times of creation")
-    elif known == sorted(known):
-        yield kept("created_at rises", "oldest first", "", "ok")
-    elif known == sorted(known, reverse=True):
-        yield kept("created_at falls", "latest first", "", "ok")
-    elif ids == sorted(ids):
-        yield kept("ids rise, created_at does not", "by id", "", "ok")
+    elif reading := _order(known, ids):
+        yield kept("the same page", reading, "", "ok")
     else:
-        yield kept(
-            "created_at neither rises nor falls", "in no visible order, but stable", "", "ok"
-        )
+        yield kept("too few times of creation")
+
+
+def _order(known: list[datetime], ids: list[int]) -> str:
+    """The order that a page shows; "" if too few of its messages have times of their own."""
+    if known and len(set(known)) < NEEDED:
+        return ""
+    orders: list[tuple[list[t.Any], str, str]] = [
+        (known, "oldest first", "latest first"),
+        (ids, "by id", "by id, highest first"),
+    ]
+    for values, rising, falling in orders:
+        if values and values == sorted(values):
+            return rising
+        if known and values == sorted(values, reverse=True):
+            return falling
+    return "in no visible order" if known else ""
 
 
 def ranges(messages: Messages) -> Iterator[Finding]:
