@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import typing as t
 from datetime import timedelta
 from pathlib import Path
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("no_pauses")
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[Sandbox]:
     """A clinic of some size; the quirks are each test's."""
-    data = Dataset.generate(seed=7, chats=200, swell_messages=1500, days=60)
+    data = Dataset.generate(seed=7, chats=200, swell_messages=1000, days=60)
     with Sandbox(data) as running:
         yield running
 
@@ -364,6 +365,45 @@ def test_order_without_created_at(vendors: Sandbox, order: str, reading: str) ->
     found = readings(check_swell(vendors, swell_created_at="none", swell_order=order))
 
     assert found["order of messages (W10)"] == reading
+
+
+def clinic(per_day: int, hours: range) -> Dataset:
+    """A clinic whose messages are written in these hours of UTC only."""
+    data, rng = Dataset(), random.Random(3)
+    contacts = [data.add_contact(name=str(n), location_ids=()).id for n in range(50)]
+    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+    for day in range(40, 0, -1):
+        for _ in range(per_day + day % 3):
+            second = rng.randrange(hours[0] * 3600, hours[-1] * 3600)
+            data.add_swell_message(
+                rng.choice(contacts), created=midnight - day * DAY + timedelta(seconds=second)
+            )
+    return data
+
+
+def test_the_latest_messages_of_many_days_are_all_of_the_evening() -> None:
+    with Sandbox(clinic(100, range(25))) as large:
+        found = readings(check_swell(large, swell_order="latest", swell_per_page_clamp=50))
+
+    assert found["zone of days (W4)"] == "UTC"
+    assert found["count by date (W14)"] == "that day"
+
+
+def test_the_night_of_a_clinic_leaves_the_zone_open_but_not_the_counts() -> None:
+    with Sandbox(clinic(20, range(15, 23))) as quiet:
+        found = readings(check_swell(quiet, swell_filter_zone="America/Denver"))
+
+    assert found["zone of days (W4)"] == UNKNOWN
+    assert found["to_date (W1)"] == "inclusive"
+    assert found["count by date (W14)"] == "that day"
+
+
+@pytest.mark.parametrize(("meta", "is_told"), [("simple", False), ("present", True)])
+def test_no_estimate_where_full_pages_have_no_total(meta: str, *, is_told: bool) -> None:
+    with Sandbox(clinic(30, range(25))) as large:
+        check = check_swell(large, swell_meta=meta)
+
+    assert (check.estimate is not None) is is_told
 
 
 def problems(check: VendorCheck) -> str:

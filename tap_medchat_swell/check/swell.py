@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
 found = functools.partial(Finding, "Swell")
 OLDER = 4  # windows that are spread over the history
 RECENT = 3
+MORE = 2  # windows of which the last page is read as well
 # One zone for each set of days on which clocks change.
 CLOCKS = (
     "America/New_York",
@@ -51,7 +53,10 @@ _contact_id = key_finder("contact_id")
 
 @dataclass
 class Messages:
-    """What the probes share; `windows` were asked for in the beginning, newest first."""
+    """What the probes share.
+
+    `windows` were asked for in the beginning, newest first; `more` are later pages of some.
+    """
 
     api: SwellApi
     asker: Asker
@@ -60,8 +65,9 @@ class Messages:
     selected: Collection[str]
     at: datetime = field(default_factory=now)
     windows: list[tuple[DayRange, Answer]] = field(default_factory=list)
+    more: list[MessagePage] = field(default_factory=list)
     ending: str = ""
-    offset: timedelta | None = None
+    offsets: set[timedelta] = field(default_factory=set)  # that the zone of days may have
     page_rows: int = 0
 
     def ask(self, asked: DayRange, page: int = 1, contact: object = None) -> Answer:
@@ -91,7 +97,7 @@ class Messages:
     @property
     def rows(self) -> dict[int, Row]:
         """All messages of the windows by id."""
-        pages = [answer.page for _, answer in self.windows]
+        pages = [*(answer.page for _, answer in self.windows), *self.more]
         return {
             number: row for page in pages for number, row in zip(page.ids, page.rows, strict=True)
         }
@@ -101,6 +107,11 @@ class Messages:
         """The window with the most messages on its first page, none of the last days."""
         settled = [window for window in self.windows if window[0].last <= _settled(self)]
         return max(settled or self.windows, key=lambda window: len(window[1].page.ids))
+
+    @property
+    def offset(self) -> timedelta | None:
+        """The offset of the zone of days, if it is certain."""
+        return next(iter(self.offsets)) if len(self.offsets) == 1 else None
 
 
 def check(options: Options, limiter: RateLimiter, selected: Collection[str]) -> VendorCheck:
@@ -299,23 +310,35 @@ def ranges(messages: Messages) -> Iterator[Finding]:
     """Days with and without a known message."""
     ending = functools.partial(found, "to_date (W1)", "days around single messages")
     zone = functools.partial(found, "zone of days (W4)", "days around single messages")
+    _add_pages(messages)
     rows = messages.rows
     left, number = _narrowed(messages, rows)
     seen = f"{number} answers fit {len(left)} of {len(days.HYPOTHESES)} readings"
-    endings, offsets = {one.ending for one in left}, {one.offset for one in left}
+    endings, messages.offsets = {one.ending for one in left}, {one.offset for one in left}
     if len(endings) == 1:
         messages.ending = endings.pop()
         yield ending(seen, messages.ending, "Neighboring windows share a day.", "ok")
     else:
         yield ending(seen)
-    if len(offsets) == 1:
-        messages.offset = offsets.pop()
+    if messages.offset is not None:
         text = days.offset_text(messages.offset)
         if messages.offset in _printed(rows) and messages.offset:
             text += ", as created_at"
         yield zone(seen, text, "Counts are by these days; messages do not depend on it.", "ok")
     else:
         yield zone(seen, meaning="Messages do not depend on it; counts are by Swell's days.")
+
+
+def _add_pages(messages: Messages) -> None:
+    """The last pages of some full windows: the other end of their days."""
+    full = [
+        (asked, answer.page)
+        for asked, answer in messages.windows[1:]
+        if len(answer.page.ids) >= messages.page_rows > 0
+    ]
+    for asked, page in full[:MORE]:
+        last = math.ceil((page.total or 0) / len(page.ids)) or 2
+        messages.more.append(messages.ask(asked, last).page)
 
 
 def _printed(rows: dict[int, Row]) -> set[timedelta]:
@@ -380,15 +403,15 @@ def _is_in(messages: Messages, question: days.Question, rows: dict[int, Row]) ->
 def limits(messages: Messages) -> Iterator[Finding]:
     """Ranges of a week, up to today, and into the future."""
     last = _settled(messages)
-    offset = messages.offset
+    todays = {(messages.at + offset).date() for offset in messages.offsets}
     future = (messages.at + timedelta(hours=14)).date() + DAY
     week, drops = "The tap asks for 6 days' difference.", "The tap drops the day."
     yield _accepted(messages, "7 days' difference (W2)", last - WEEK * DAY, last, week)
     yield _accepted(messages, "to_date tomorrow (W3)", future - 3 * DAY, future, drops)
-    if offset is None:
+    if len(todays) != 1:
         yield found("to_date today (W3)", "today", "when today begins is unknown")
     else:
-        today, later = (messages.at + offset).date(), "Messages of today come the next night."
+        today, later = todays.pop(), "Messages of today come the next night."
         yield _accepted(messages, "to_date today (W3)", today - 3 * DAY, today, later)
 
 
@@ -544,9 +567,9 @@ def _count(messages: Messages, dates: dict[str, str]) -> int:
 
 def _two_days(messages: Messages) -> tuple[tuple[date, int], tuple[date, int]] | None:
     """Neighboring days with different numbers of messages, none zero, as from_date means them."""
-    if messages.ending not in {days.INCLUSIVE, days.EXCLUSIVE} or messages.offset is None:
+    if messages.ending not in {days.INCLUSIVE, days.EXCLUSIVE}:
         return None
-    offset = messages.offset
+    offset = min(messages.offsets)  # any of them will do to choose days
     busy = Counter(
         (time + offset).date() for row in messages.rows.values() if (time := created(row))
     )
@@ -626,10 +649,11 @@ def _estimate(messages: Messages) -> estimate.Estimate | None:
     if not messages.windows or not messages.asker.seconds:
         return None
     options = messages.options
-    per_window = [
-        len(answer.page.ids) if answer.page.total is None else answer.page.total
-        for _, answer in messages.windows
-    ]
+    page_rows = messages.page_rows or options.swell_page_size
+    pages = [answer.page for _, answer in messages.windows]
+    if any(page.total is None and len(page.ids) >= page_rows for page in pages):
+        return None  # nothing says how many pages follow
+    per_window = [len(page.ids) if page.total is None else page.total for page in pages]
     asked = sum((window.last - window.first).days + 1 for window, _ in messages.windows)
     history = (options.end_date or messages.at).date() - options.start_date.date()
     split = {"location": options.swell_location_ids, "team": options.swell_team_ids}
@@ -637,8 +661,8 @@ def _estimate(messages: Messages) -> estimate.Estimate | None:
     each *= "swell_message_counts" in messages.selected
     limit = connection.announced_limit(messages.asker.client)
     speed = estimate.pace(messages.asker.seconds[: len(messages.windows)], options, limit)
-    page = messages.page_rows or options.swell_page_size
-    return estimate.messages(sum(per_window) / asked, history.days + 1, page, each, options, speed)
+    per_day = sum(per_window) / asked
+    return estimate.messages(per_day, history.days + 1, page_rows, each, options, speed)
 
 
 PROBES = {
