@@ -166,8 +166,8 @@ def meltano_lines() -> str:
 
 
 def settings_lines() -> str:
-    """The settings, by vendor."""
-    groups: dict[str, list[str]] = {"MedChat": [], "Swell": [], "General": []}
+    """The settings, general ones first, then by vendor."""
+    groups: dict[str, list[str]] = {"General": [], "MedChat": [], "Swell": []}
     for setting in SETTINGS:
         vendor = label(setting).partition(" ")[0]
         groups[vendor if vendor in groups else "General"] += setting_lines(setting)
