@@ -137,7 +137,7 @@ def _verdict(report: Report, ended_by: BaseException | None) -> Iterator[str]:
         yield f"Everything up to {_short(report['until'])} is in."
     doubtful = sum(entry["doubtful_windows"] for entry in streams if not entry["read_with"])
     if doubtful:
-        yield f"Windows in doubt, which the next run reads again: {doubtful}."
+        yield f"Windows whose rows disagree with the vendor's own count: {doubtful}; see the log."
 
 
 def _short(timestamp: str | None) -> str:

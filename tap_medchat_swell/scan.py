@@ -55,7 +55,7 @@ class VendorScan(Scan):
     """Reads some streams of one vendor together: see `pipeline.Scan`.
 
     A scan that fails leaves the others alone. `begin` and `end` are what it is going to read,
-    `reached` is how far it has come; windows are doubtful that have to be read again.
+    `reached` is how far it has come; windows are doubtful whose rows the vendor counts otherwise.
     """
 
     def __init__(self, run: RunContext, streams: Sequence[VendorStream], client: Client) -> None:

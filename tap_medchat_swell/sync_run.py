@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import threading
@@ -91,11 +90,6 @@ class SyncRun:
 
     def start(self) -> None:
         """Sync as the command line does; when told to stop, write STATE first."""
-        # What the imports have left behind lives as long as the run: without this the
-        # garbage collector walks through it again and again.
-        gc.freeze()
-        gc.enable()
-        gc.set_threshold(20_000)  # records are many, and never refer to each other in circles
         ended_by: BaseException | None = None
         try:
             self._read_all()

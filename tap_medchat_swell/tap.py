@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -353,6 +354,11 @@ class TapMedchatSwell(Tap):
             state=read_object(state, "state") if state else None,
             catalog=read_object(catalog, "catalog") if catalog else None,
         )
+        # What the imports have left behind lives as long as the process: without this the
+        # garbage collector walks through it again and again.
+        gc.freeze()
+        gc.enable()
+        gc.set_threshold(20_000)  # records are many, and never refer to each other in circles
         if check is None:
             tap.sync_run.start()
         elif not tap.check(check):

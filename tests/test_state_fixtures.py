@@ -44,6 +44,8 @@ def sandbox_at(moment: datetime) -> Iterator[Sandbox]:
 def upsert(rows: Rows, records: Iterable[Json]) -> None:
     for message in records:
         record = message["record"]
+        if message["stream"] not in STREAMS:
+            continue
         key = record["date"] if message["stream"] == "swell_message_counts" else record["id"]
         rows.setdefault(message["stream"], {})[key] = record
 
@@ -114,7 +116,11 @@ def test_an_interrupted_run_resumes_where_it_stopped(
     assert run.code == 0, run.log
     bookmarks = state["bookmarks"]
     frontier = bookmarks["sms_chats"]["replication_key_value"][:19]
-    windows = [r.query["$filter"].split() for r in requests if "$filter" in r.query]
+    windows = [
+        r.query["$filter"].split()
+        for r in requests
+        if "$filter" in r.query and r.query["$top"] != "1"  # a question about scopes
+    ]
     assert windows
     assert min(words[2] for words in windows) >= frontier
     days = [r.query["from_date"] for r in requests if "from_date" in r.query]

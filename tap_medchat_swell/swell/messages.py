@@ -115,6 +115,10 @@ class SwellMessages(VendorStream):
         return format_timestamp(instant) if instant else None
 
 
+def _disagreement(passes: Passes) -> str:
+    return f"Swell counts {passes.total}, but sent {len(passes.ids)}"
+
+
 class MessageScan(SwellScan):
     """Reads messages by windows of days that share a day, then late changes.
 
@@ -269,7 +273,7 @@ class MessageScan(SwellScan):
                 len(passes.ids),
             )
             return None
-        return f"Swell counts {passes.total}, but sent {len(passes.ids)}"
+        return _disagreement(passes)
 
     def _unsettled(self, days: DayRange, passes: Passes) -> Unsettled | None:
         """What the next run has to read again; None after too many runs."""
@@ -295,7 +299,10 @@ class MessageScan(SwellScan):
         if read.since is not None:
             rows = [(self._stream, len(read.passes.ids))]
             told = {"passes": read.passes.count, "vendor_total": read.passes.total}
-            self.end_window(read.since, self._now, rows, details=told)
+            passes = read.passes
+            settled = passes.is_settled or not passes.count
+            doubt = None if settled else _disagreement(passes)
+            self.end_window(read.since, self._now, rows, doubt, told)
         if read.since is None and self._bookmark.changes_form is not None:
             self.logger.warning(
                 "Swell refused updated_after, which it took before: the next run asks again for "

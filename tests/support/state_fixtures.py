@@ -15,8 +15,9 @@ import signal
 import typing as t
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from unittest import mock
 
-from medchat_swell_sandbox import Dataset, Fault, Sandbox
+from medchat_swell_sandbox import Dataset, Fault, Sandbox, generate
 
 from support.clocks import VendorClock, offset_to
 from support.tap_process import Json, Run, TapServer
@@ -38,9 +39,17 @@ SETTINGS: dict[str, t.Any] = {
 
 def dataset_of_first_run() -> Dataset:
     """The rows that both vendors held at `FIRST_RUN`."""
-    return Dataset.generate(
-        seed=15, chats=60, messages_per_chat=3, swell_messages=80, days=40, now=FIRST_RUN
-    )
+    with mock.patch.object(generate.History, "_thread_length", _thread_length):
+        return Dataset.generate(
+            seed=15, chats=60, messages_per_chat=3, swell_messages=80, days=40, now=FIRST_RUN
+        )
+
+
+def _thread_length(history: generate.History, number: int, mean: int) -> int:
+    """As the sandbox had it when the states were recorded."""
+    if number % generate.LONG_THREAD_EVERY == generate.LONG_THREAD_EVERY // 2:
+        return mean * generate.LONG_THREAD_FACTOR
+    return history._rng.choice((0, mean, mean, mean, 2 * mean))
 
 
 def add_changes(dataset: Dataset) -> None:
