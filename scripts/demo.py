@@ -312,8 +312,10 @@ def show_ways_on() -> None:
         "\n"
         "With real credentials:\n"
         "    umask 077; cp .env.example .env      and fill in tokens, org id and start_date\n"
+        "    .venvs/meltano/bin/meltano invoke tap-medchat-swell --check\n"
         "    .venvs/meltano/bin/meltano run tap-medchat-swell target-duckdb\n"
-        "It writes output/prod.duckdb. README.md says where to create the tokens.\n"
+        "--check says in a minute whether it would work; the run writes output/prod.duckdb.\n"
+        "README.md says where to create the tokens.\n"
         "All processes of the demo have ended."
     )
 
