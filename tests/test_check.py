@@ -137,6 +137,10 @@ MEDCHAT: list[tuple[dict[str, t.Any], dict[str, str]]] = [
             "$skip (M5)": UNKNOWN,
         },
     ),
+    (
+        {"medchat_order": "shuffled_ties", "medchat_chat_date_null_every": 5},
+        {"order of chats (M6)": UNKNOWN},
+    ),
     ({"medchat_order": "postgres"}, {"order of chats (M6)": "ties depend on the page"}),
     ({"medchat_orderby_ignored": True}, {"$orderby (M6)": "not obeyed", "$skip (M5)": "obeyed"}),
     (

@@ -29,7 +29,7 @@ def reached(vendor: str, url: str) -> Finding:
     way = f"through the proxy {place.hostname}:{place.port or 80}" if place else "without a proxy"
     is_tls = url.lower().startswith("https:")
     tls = "TLS, certificate verified" if is_tls else "plain http: this machine only"
-    return Finding(vendor, "address", url, tls, f"reached {way}", "", "ok")
+    return Finding(vendor, "address", url, tls, f"reached {way}")
 
 
 def clock(vendor: str, client: Client) -> Finding:
@@ -40,7 +40,7 @@ def clock(vendor: str, client: Client) -> Finding:
     ahead = round(client.clock_offset.total_seconds())
     seen = f"{abs(ahead)} s {'ahead of' if ahead >= 0 else 'behind'} this machine"
     if abs(ahead) <= AGREES:
-        return found(seen, "agrees with this machine", "", "ok")
+        return found(seen, "agrees with this machine")
     meaning = "Set this machine's clock (NTP)." if abs(ahead) > TOO_FAR else "Near enough."
     return found(seen, seen, meaning, "warning" if abs(ahead) > TOO_FAR else "ok")
 
@@ -56,7 +56,7 @@ def rate_limits(vendor: str, client: Client) -> Finding:
     seen = ", ".join(limits) or "none"
     meaning = "The tap obeys them." if limits else f"If {vendor} refuses, the tap waits."
     reading = "announced" if limits else "not announced"
-    return Finding(vendor, "rate limit", "all response headers", seen, reading, meaning, "ok")
+    return Finding(vendor, "rate limit", "all response headers", seen, reading, meaning)
 
 
 def announced_limit(client: Client) -> int | None:

@@ -20,9 +20,9 @@ UNKNOWN: Verdict = "could not tell"
 MAX_REQUESTS = 50
 
 
-@dataclass(frozen=True)
+@dataclass
 class Finding:
-    """One line of the page.
+    """One line of the page; a reading that is told is ok unless its verdict says otherwise.
 
     `question` may end with the code of a section in docs/api-assumptions.md. A problem keeps a
     sync from working. Nothing here comes out of a row but names of fields.
@@ -35,6 +35,10 @@ class Finding:
     reading: str = UNKNOWN
     meaning: str = ""
     verdict: Verdict = UNKNOWN
+
+    def __post_init__(self) -> None:
+        if self.reading != UNKNOWN and self.verdict == UNKNOWN:
+            self.verdict = "ok"
 
 
 Probe = t.Callable[[t.Any], t.Iterator[Finding]]

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 from tap_medchat_swell.check import connection, days, estimate
-from tap_medchat_swell.check.findings import Asker, Finding, VendorCheck, gather
+from tap_medchat_swell.check.findings import UNKNOWN, Asker, Finding, VendorCheck, gather
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.pagination import PageLinksPaginator, PageRepeatedError
 from tap_medchat_swell.record_mapper import Row, key_finder
@@ -152,8 +152,8 @@ def access(messages: Messages) -> Iterator[Finding]:
     messages.windows.append((DayRange(last - width, last), answer))
     placement = messages.options.swell_token_placement
     yield connection.reached("Swell", messages.options.swell_api_url)
-    yield found("token", f"messages, token in the {placement}", "200", "accepted", "", "ok")
-    yield found("scope for swell_messages", "messages", "no 403", "present", "", "ok")
+    yield found("token", f"messages, token in the {placement}", "200", "accepted")
+    yield found("scope for swell_messages", "messages", "no 403", "present")
 
 
 def samples(messages: Messages) -> Iterator[Finding]:
@@ -171,7 +171,7 @@ def samples(messages: Messages) -> Iterator[Finding]:
     number = len(messages.rows)
     some = functools.partial(found, "messages", f"{len(messages.windows)} windows of days")
     if number:
-        yield some(f"{number} messages", "there are some", "", "ok")
+        yield some(f"{number} messages", "there are some")
     else:
         meaning = "Check start_date and swell_location_ids if there should be some."
         yield some("none", "none", meaning, "warning")
@@ -196,7 +196,7 @@ def _dates_obeyed(messages: Messages) -> Finding:
         meaning = "Nothing can be read safely: report it to Swell."
         return dates("the same messages for other days", "ignored", meaning, "problem")
     if pairs and not strays:
-        return dates("other messages for other days", "obeyed", "", "ok")
+        return dates("other messages for other days", "obeyed")
     return dates("messages of other days" if strays else "too few messages")
 
 
@@ -209,7 +209,7 @@ def page_limit(messages: Messages) -> Iterator[Finding]:
     said = int(text) if text.isdecimal() else 0
     messages.page_rows = asked
     if asked in {count, said}:
-        yield limit(f"{count} messages in a page", f"{asked} or more", "", "ok")
+        yield limit(f"{count} messages in a page", f"{asked} or more")
         return
     if 0 < said < asked:
         messages.page_rows = said
@@ -219,7 +219,7 @@ def page_limit(messages: Messages) -> Iterator[Finding]:
         yield limit(f"{count} messages and no more")
         return
     reading = f"{messages.page_rows}, silently"
-    yield limit(f"{count} messages in a page", reading, "The tap pages on.", "ok")
+    yield limit(f"{count} messages in a page", reading, "The tap pages on.")
 
 
 def _meta(answer: Answer) -> dict[str, t.Any]:
@@ -236,11 +236,11 @@ def envelope(messages: Messages) -> Iterator[Finding]:
     counts = functools.partial(found, "meta.total (W9)", f"messages of {window}")
     if page.total is None:
         text = "no meta" if not meta else "meta without total"
-        yield counts(text, f"absent: {text}", "The tap pages to the end.", "ok")
+        yield counts(text, f"absent: {text}", "The tap pages to the end.")
         return
     rows, is_all = messages.read(window)
     if page.total == len(rows) and is_all:
-        yield counts(f"{len(rows)} messages, total {page.total}", "right", "", "ok")
+        yield counts(f"{len(rows)} messages, total {page.total}", "right")
     elif is_all and len(rows) == len(set(page.ids)):
         seen = f"{len(rows)} messages, total {page.total}"
         meaning = "Windows are read again, until the tap believes that it counts something else."
@@ -259,17 +259,17 @@ def _few_days(messages: Messages) -> DayRange:
 def _links(messages: Messages, links: object) -> Finding:
     form = functools.partial(found, "links (W8)", "the links of a page")
     if not isinstance(links, dict):
-        return form("no links", "absent", "The tap does not need them.", "ok")
+        return form("no links", "absent", "The tap does not need them.")
     texts = [str(links[key]) for key in ("next", "first", "last", "prev") if links.get(key)]
     if not texts:
-        return form("no address", "all null", "The tap does not need them.", "ok")
+        return form("no address", "all null", "The tap does not need them.")
     parts, own = urlsplit(texts[0]), urlsplit(messages.options.swell_api_url)
     names = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
     what = "the whole query" if names - {"page", "token"} else "only the page"
     token = "with the token" if "token" in names else "without the token"
     host = "this host" if parts.netloc == own.netloc else "another host"
     text = f"{what}, {token}, {host}, {parts.scheme or 'relative'}"
-    return form("addresses", text, "The tap never follows them.", "ok")
+    return form("addresses", text, "The tap never follows them.")
 
 
 def order(messages: Messages) -> Iterator[Finding]:
@@ -285,7 +285,7 @@ def order(messages: Messages) -> Iterator[Finding]:
         meaning = "The tap compares with meta.total and reads windows again."
         yield kept("another order", "changes on every request", meaning, "warning")
     elif reading := _order(known, ids):
-        yield kept("the same page", reading, "", "ok")
+        yield kept("the same page", reading)
     else:
         yield kept("too few times of creation")
 
@@ -317,14 +317,14 @@ def ranges(messages: Messages) -> Iterator[Finding]:
     endings, messages.offsets = {one.ending for one in left}, {one.offset for one in left}
     if len(endings) == 1:
         messages.ending = endings.pop()
-        yield ending(seen, messages.ending, "Neighboring windows share a day.", "ok")
+        yield ending(seen, messages.ending, "Neighboring windows share a day.")
     else:
         yield ending(seen)
     if messages.offset is not None:
         text = days.offset_text(messages.offset)
         if messages.offset in _printed(rows) and messages.offset:
             text += ", as created_at"
-        yield zone(seen, text, "Counts are by these days; messages do not depend on it.", "ok")
+        yield zone(seen, text, "Counts are by these days; messages do not depend on it.")
     else:
         yield zone(seen, meaning="Messages do not depend on it; counts are by Swell's days.")
 
@@ -421,9 +421,9 @@ def _accepted(messages: Messages, question: str, first: date, last: date, meanin
         messages.ask(DayRange(first, last))
     except VendorError as error:
         if error.is_refusal:
-            return accepted(f"a refusal ({error.status})", "refused", meaning, "ok")
+            return accepted(f"a refusal ({error.status})", "refused", meaning)
         return accepted(str(error))
-    return accepted("200", "accepted", "", "ok")
+    return accepted("200", "accepted")
 
 
 def changes(messages: Messages) -> Iterator[Finding]:
@@ -436,7 +436,7 @@ def changes(messages: Messages) -> Iterator[Finding]:
     elif _takes(messages, "nonsense"):
         yield forms("nonsense is accepted as well")
     else:
-        yield forms(f"{len(accepted)} accepted", ", ".join(map(_spelled, accepted)), "", "ok")
+        yield forms(f"{len(accepted)} accepted", ", ".join(map(_spelled, accepted)))
 
 
 def _spelled(form: str) -> str:
@@ -457,42 +457,38 @@ def _takes(messages: Messages, form: str) -> bool:
 def bearer(messages: Messages) -> Iterator[Finding]:
     """Messages without the token, and with the token in a header alone."""
     header = functools.partial(found, "token as a Bearer header (W17)", "token in the header only")
-    refusals = found("answer without a token (W17)", "messages without the token", "")
     window, answer = messages.fullest
     in_header: dict[str, t.Any] = {"swell_token_placement": "header"}
     options = replace(messages.options, **in_header)
-    without = _other(messages, replace(options, swell_api_token=""), window)
-    with_header = _other(messages, options, window)
-    if isinstance(without, VendorError) and without.status:
-        text = f"a refusal ({without.status})"
-        yield replace(refusals, seen=text, reading=str(without.status), verdict="ok")
-    else:
-        seen = str(without) if isinstance(without, VendorError) else "messages"
-        yield replace(refusals, seen=seen)
-    is_refused = isinstance(without, VendorError) and without.status in UNAUTHORIZED
-    if not is_refused:
+    status, seen, _ = _other(messages, replace(options, swell_api_token=""), window)
+    reading = str(status or UNKNOWN)
+    yield found("answer without a token (W17)", "messages without the token", seen, reading)
+    if status not in UNAUTHORIZED:
         yield header("requests without the token are not refused as such")
-    elif isinstance(with_header, VendorError):
-        if with_header.status in UNAUTHORIZED:
-            yield header(f"a refusal ({with_header.status})", "refused", "", "ok")
-        else:
-            yield header(str(with_header))
-    elif set(with_header.ids) != set(answer.page.ids):
+        return
+    status, seen, ids = _other(messages, options, window)
+    if status in UNAUTHORIZED:
+        yield header(seen, "refused")
+    elif ids is None:
+        yield header(seen)
+    elif ids != set(answer.page.ids):
         yield header("other messages than with the token in the URL")
     else:
         meaning = "Set swell_token_placement: header. The token is then in no URL and no proxy log."
         is_set = messages.options.swell_token_placement == options.swell_token_placement
-        yield header("the same messages", "accepted", "" if is_set else meaning, "ok")
+        yield header("the same messages", "accepted", "" if is_set else meaning)
 
 
-def _other(messages: Messages, options: Options, window: DayRange) -> MessagePage | VendorError:
-    """A page with other credentials, or why there is none."""
+def _other(
+    messages: Messages, options: Options, window: DayRange
+) -> tuple[int | None, str, set[int] | None]:
+    """With other credentials: the status of a refusal, what was seen, and the ids that came."""
     api = SwellApi(options, messages.limiter)
     try:
         request = api.messages(window, 1, messages.options.swell_page_size)
-        return t.cast("MessagePage", Asker(api.client).ask(request).page)
+        return None, "messages", set(Asker(api.client).ask(request).page.ids)
     except VendorError as error:
-        return error
+        return error.status, f"a refusal ({error.status})" if error.status else str(error), None
     finally:
         api.client.close()
 
@@ -508,7 +504,7 @@ def counts(messages: Messages) -> Iterator[Finding]:
         verdict: Verdict = "problem" if is_wanted else "warning"
         yield scope(str(error), "missing or not answered", str(error), verdict)
         return
-    yield scope("200", "present", "", "ok")
+    yield scope("200", "present")
     options = messages.options
     is_partial = bool(options.swell_contact_ids or options.swell_status)  # counts know neither
     chosen = None if is_partial else _two_days(messages)
@@ -525,7 +521,7 @@ def counts(messages: Messages) -> Iterator[Finding]:
 def _by_date(told: list[int], first: int, second: int, by: t.Callable[..., Finding]) -> Finding:
     seen = f"counts {told[0]} and {told[1]}, messages {first} and {second}"
     if told == [first, second]:
-        return by(seen, "that day", "", "ok")
+        return by(seen, "that day")
     use = "Set swell_counts_parameters: range."
     if told[0] == told[1]:
         return by(seen, "ignored, or always today", use, "warning")
@@ -540,7 +536,7 @@ def _by_range(
     seen = f"counts {told[0]} and {told[1]}, messages {sizes[0]} and {sizes[1]}"
     by = functools.partial(found, "count by from_date and to_date (W14)", "two single days")
     if told == [*sizes]:
-        return by(seen, "includes to_date", "", "ok")
+        return by(seen, "includes to_date")
     if told == [0, 0] and [_count(messages, _range(day, 1)) for day in asked] == [*sizes]:
         meaning = "Keep swell_counts_parameters: date."
         is_used = messages.options.swell_counts_parameters == "range"
@@ -594,7 +590,7 @@ def date_sent(messages: Messages) -> Iterator[Finding]:
     values = [(row, _date_sent(row)) for row in rows]
     named = [value for _, value in values if isinstance(value, dict) and value.get("timezone")]
     if named and len(named) >= MOST * len(rows):
-        yield zone("an object with a time zone", "says its own zone", "The tap uses it.", "ok")
+        yield zone("an object with a time zone", "says its own zone", "The tap uses it.")
         return
     gaps = [
         (sent - time, *_written(row))
@@ -630,7 +626,7 @@ def _presence(rows: list[Row]) -> Finding:
         return there("too few messages")
     text = "in all" if has == len(rows) else "in none" if not has else "in some"
     meaning = "" if has == len(rows) else "start_date is exact only for messages that have it."
-    return there(f"{has} have it", text, meaning, "ok")
+    return there(f"{has} have it", text, meaning)
 
 
 def _zone_finding(
@@ -640,7 +636,7 @@ def _zone_finding(
     newest = max(filter(None, map(created, messages.rows.values())))
     text = days.offset_text(offset)
     if newest.astimezone(chosen).utcoffset() == offset:
-        return zone(seen, text, "", "ok")
+        return zone(seen, text)
     meaning = f"Set swell_date_sent_timezone to the IANA name of your zone that is {text} now."
     return zone(seen, text, meaning if offset else "Set swell_date_sent_timezone: UTC.", "warning")
 
@@ -675,6 +671,6 @@ PROBES = {
     "updated_after format (W12)": changes,
     "to_date and zone of days (W1, W4)": ranges,
     "zone of date_sent (W5)": date_sent,
-    "counts (W14)": counts,
     "limits of ranges (W2, W3)": limits,
+    "counts (W14)": counts,
 }
