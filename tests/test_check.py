@@ -17,6 +17,7 @@ from tap_runs import Cli, discover
 
 from tap_medchat_swell.check import connection, fields, medchat, swell
 from tap_medchat_swell.check.findings import MAX_REQUESTS, UNKNOWN, VendorCheck
+from tap_medchat_swell.http import client
 from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.http.transport import Transport
 from tap_medchat_swell.settings import Options
@@ -518,6 +519,18 @@ def test_days_are_not_judged_by_messages_of_another_season() -> None:
     asked = swell._questions(t.cast("t.Any", SimpleNamespace(at=at)), rows)
 
     assert {question.number for question in asked} == {2, 3}
+
+
+def test_today_is_that_of_the_vendors_clock(
+    vendors: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (swell, client):
+        monkeypatch.setattr(module, "now", lambda: utc_now() - DAY)
+
+    found = readings(check_swell(vendors, swell_today_refused=True))
+
+    assert found["to_date today (W3)"] == "refused"
+    assert found["zone of days (W4)"] == "UTC"
 
 
 def test_the_proxy_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:

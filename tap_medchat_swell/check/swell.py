@@ -55,7 +55,8 @@ _contact_id = key_finder("contact_id")
 class Messages:
     """What the probes share.
 
-    `windows` were asked for in the beginning, newest first; `more` are later pages of some.
+    `at` is the time by Swell's clock. `windows` were asked for in the beginning, newest first;
+    `more` are later pages of some.
     """
 
     api: SwellApi
@@ -69,6 +70,7 @@ class Messages:
     ending: str = ""
     offsets: set[timedelta] = field(default_factory=set)  # that the zone of days may have
     page_rows: int = 0
+    has_counts: bool = False
 
     def ask(self, asked: DayRange, page: int = 1, contact: object = None) -> Answer:
         """A page of messages, of one contact only if one is given."""
@@ -150,6 +152,7 @@ def access(messages: Messages) -> Iterator[Finding]:
         last = _settled(messages)  # today may be refused (W3)
         answer = messages.ask(DayRange(last - width, last))
     messages.windows.append((DayRange(last - width, last), answer))
+    messages.at = now() + messages.api.client.clock_offset
     placement = messages.options.swell_token_placement
     yield connection.reached("Swell", messages.options.swell_api_url)
     yield found("token", f"messages, token in the {placement}", "200", "accepted")
@@ -493,18 +496,24 @@ def _other(
         api.client.close()
 
 
-def counts(messages: Messages) -> Iterator[Finding]:
-    """Counts of two days, compared with their messages."""
-    is_wanted = "swell_message_counts" in messages.selected
+def counts_scope(messages: Messages) -> Iterator[Finding]:
+    """The count of a day."""
     scope = functools.partial(found, "scope for swell_message_counts", "the count of a day")
-    meaning = functools.partial(found, "count by date (W14)", "two days' counts and messages")
     try:
         messages.asker.ask(messages.api.counts(_settled(messages), *_places(messages)))
     except VendorError as error:
-        verdict: Verdict = "problem" if is_wanted else "warning"
+        verdict: Verdict = "problem" if "swell_message_counts" in messages.selected else "warning"
         yield scope(str(error), "missing or not answered", str(error), verdict)
+    else:
+        messages.has_counts = True
+        yield scope("200", "present")
+
+
+def counts(messages: Messages) -> Iterator[Finding]:
+    """Counts of two days, compared with their messages."""
+    if not messages.has_counts:
         return
-    yield scope("200", "present")
+    meaning = functools.partial(found, "count by date (W14)", "two days' counts and messages")
     options = messages.options
     is_partial = bool(options.swell_contact_ids or options.swell_status)  # counts know neither
     chosen = None if is_partial else _two_days(messages)
@@ -669,6 +678,7 @@ PROBES = {
     "order of messages (W10)": order,
     "token as a Bearer header (W17)": bearer,
     "updated_after format (W12)": changes,
+    "scope for swell_message_counts": counts_scope,
     "to_date and zone of days (W1, W4)": ranges,
     "zone of date_sent (W5)": date_sent,
     "limits of ranges (W2, W3)": limits,
