@@ -1,0 +1,287 @@
+"""The dbt package over real loads, compared row by row with marts computed in plain Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import yaml
+from medchat_swell_sandbox import Dataset, Sandbox
+from support.privacy import KEY, code
+from tap_runs import STREAMS, discover, only, select, sync
+
+from .loads import piped
+from .marts import Marts, Rules, in_one_form
+from .targets import duckdb_table
+from .tools import ROOT, plain_environment, programs
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.tap_process import Json
+    from tap_runs import Record
+
+    from .loads import Rows
+    from .tools import PostgreSQL
+
+DBT = ROOT / "dbt"
+# The clocks went forward on March 10, and February had 29 days.
+AS_OF = datetime(2024, 3, 12, 18, 30)  # noqa: DTZ001 - UTC, as in the database
+UTC = timezone.utc
+RULES = Rules(
+    as_of=AS_OF,
+    days_off=(datetime(2024, 2, 19).date(),),  # noqa: DTZ001
+    zones=("America/Denver", "UTC"),
+)
+MARTS = (
+    "messages",
+    "conversations",
+    "response_times",
+    "daily_metrics",
+    "consent_events",
+    "reconciliation",
+)
+EMPTY_WITHOUT_TIMES = ("response_times", "daily_metrics", "reconciliation")
+
+
+def history() -> Dataset:
+    """Three weeks of both vendors, and what is easy to get wrong."""
+    dataset = Dataset.generate(
+        seed=21,
+        chats=50,
+        swell_messages=220,
+        days=24,
+        now=AS_OF.replace(tzinfo=UTC) + timedelta(hours=5),  # some of it is still to be sent
+    )
+    clinic, later = dataset.add_chat, dataset.add_message
+    bot = clinic(created=at("02-28 10:00"), user_phone="3035550101").id
+    later(bot, created=at("02-28 23:58"), text="May I come on the 29th?")
+    dataset.add_execution(bot, created=at("02-29 00:01"))
+    later(bot, created=at("02-29 00:01"), direction="Outbound", text="We are closed.")
+    later(bot, created=at("02-29 00:10:59"), direction="Outbound", text="This is a bot.")
+    later(bot, created=at("02-29 00:11"), direction="Outbound", text="This is Ann.")
+    later(bot, created=at("02-29 17:00"), text="Thanks")
+    later(bot, created=at("02-29 17:30"), direction="Outbound", status="Failed")
+    clocks = clinic(created=at("03-08 20:00"), user_phone="3035550102").id
+    later(clocks, created=at("03-08 23:30"), text="Over the weekend")
+    later(clocks, created=at("03-11 15:10"), direction="Outbound")
+    contact = dataset.add_contact(location_ids=(1, 2))
+    same = clinic(created=at("03-01 12:00"), user_phone=contact.phone).id
+    swell = dataset.add_swell_message
+    swell(contact.id, created=at("03-01 12:00:00"), text="Stop")
+    swell(contact.id, created=at("03-02 12:00:00"), text="START")
+    swell(contact.id, created=at("03-03 12:00:01"), text="one second over a day")
+    swell(contact.id, created=at("03-03 12:00:01"), message_type="to")
+    swell(contact.id, created=at("03-05 12:00"), text="a new session")
+    swell(contact.id, created=at("03-07 12:00"), text="nobody has answered")
+    later(same, created=at("03-04 12:00"), text="unsubscribe")
+    return dataset
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"2024-{text}").replace(tzinfo=UTC)
+
+
+def let_things_happen(dataset: Dataset) -> None:
+    """Late rows and changes, in old threads too."""
+    for chat in dataset.chats_created(None, None)[::10]:
+        dataset.add_message(chat.id, created=at("03-12 15:00"), text="years later")
+        dataset.change_chat(chat.id, status="Ended")
+    for number in list(dataset.contacts)[::5]:
+        dataset.add_swell_message(number, created=at("03-12 16:00"), message_type="to")
+        dataset.add_swell_message(number, created=at("02-25 16:00"), text="an import")
+    changed = dataset.messages_created(None, None)[7]
+    dataset.change_swell_message(changed.id, message_type="to", status="Close")
+
+
+@dataclass
+class Warehouse:
+    """A database: how targets and dbt write to it, and how it is read."""
+
+    target: str
+    config: Json
+    variables: dict[str, str]
+    rows_of: Callable[[str, str], list[Record]]
+    raw: str
+    folder: Path
+    state: Json | None = None
+    rows: Rows = field(default_factory=dict)
+
+    def load(self, sandbox: Sandbox, *streams: str, **settings: t.Any) -> None:
+        """Run tap and target. What the tap would write in full without a profile is kept."""
+        config = sandbox.tap_config(end_date="2024-03-20", medchat_page_size=10, **settings)
+        catalog = select(discover(config), only(*streams))
+        run = sync(config, self.state, catalog)
+        assert run.code == 0, run.log
+        self.state = run.state
+        piped(self.target, self.target, self.config, run.stdout, self.folder)
+        if self.rows or settings.get("privacy_profile"):
+            config = sandbox.tap_config(end_date="2024-03-20")
+            run = sync(config, None, select(discover(config), dict.fromkeys(STREAMS, True)))
+        self.rows = {stream: run.records(stream) for stream in STREAMS}
+
+    def dbt(self, *arguments: str, **variables: t.Any) -> None:
+        """Run dbt; every failed test is a failure."""
+        given = {
+            "medchat_swell_schema": self.raw,
+            "medchat_swell_timezone": RULES.zone,
+            "medchat_swell_days_off": [day.isoformat() for day in RULES.days_off],
+            "medchat_swell_zone_hypotheses": list(RULES.zones),
+            "medchat_swell_as_of": AS_OF.isoformat(" "),
+            "medchat_swell_warn_after_hours": 10**6,
+            "medchat_swell_error_after_hours": 10**6,
+            **variables,
+        }
+        done = subprocess.run(
+            [
+                programs("dbt") / "dbt",
+                *(*arguments, "--target", self.target.removeprefix("target-")),
+                *("--vars", json.dumps(given), "--target-path", self.folder / "target"),
+                *("--log-path", self.folder / "logs"),
+            ],
+            cwd=DBT,
+            env=plain_environment() | self.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:]
+
+    def mart(self, name: str) -> list[Record]:
+        return self.rows_of("models", f"medchat_swell__{name}")
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+    if request.param == "duckdb":
+        file = tmp_path / "warehouse.duckdb"
+        return Warehouse(
+            "target-duckdb",
+            {"filepath": str(file), "default_target_schema": "raw"},
+            {"MEDCHAT_SWELL_DUCKDB": str(file), "MEDCHAT_SWELL_TARGET_SCHEMA": "models"},
+            lambda schema, table: duckdb_table(file, schema, table),
+            "raw",
+            tmp_path,
+        )
+    server: PostgreSQL = request.getfixturevalue("postgres")
+    names = {schema: f"{schema}_{abs(hash(tmp_path.name))}" for schema in ("raw", "models")}
+    login = {"host": "127.0.0.1", "port": server.port, "user": "tap", "password": "none"}
+    return Warehouse(
+        "target-postgres",
+        {**login, "database": "postgres", "default_target_schema": names["raw"]},
+        {
+            **{f"MEDCHAT_SWELL_PG{name.upper()}": str(value) for name, value in login.items()},
+            "MEDCHAT_SWELL_PGDATABASE": "postgres",
+            "MEDCHAT_SWELL_TARGET_SCHEMA": names["models"],
+        },
+        lambda schema, table: server.rows(table, names[schema]),
+        names["raw"],
+        tmp_path,
+    )
+
+
+def assert_marts(warehouse: Warehouse, rules: Rules) -> None:
+    marts = Marts(warehouse.rows, rules)
+    for name in MARTS:
+        wanted = getattr(marts, name)
+        assert len(wanted) > 5, name
+        assert_rows(name, warehouse.mart(name), wanted)
+
+
+def assert_rows(name: str, rows: list[Record], wanted: list[Record]) -> None:
+    """The same rows, with the same columns; columns that only order rows are left out."""
+    columns = described(name)
+    key = columns[0]
+    held = {row[key]: row for row in rows}
+    expected = {row[key]: row for row in wanted}
+    assert len(held) == len(rows)
+    assert held.keys() == expected.keys(), name
+    for place, row in held.items():
+        found = {column: in_one_form(row[column]) for column in columns}
+        assert found == {column: in_one_form(expected[place][column]) for column in columns}
+
+
+def described(name: str) -> list[str]:
+    """A mart's columns as its YAML has them."""
+    document = yaml.safe_load((DBT / "models" / "marts" / "_marts.yml").read_text("utf-8"))
+    [model] = [m for m in document["models"] if m["name"] == f"medchat_swell__{name}"]
+    return [column["name"] for column in model["columns"]]
+
+
+def test_raw_data_in_full_and_after_late_changes(warehouse: Warehouse) -> None:
+    """A second build over what the first one left gives what a full build would."""
+    dataset = history()
+    flattened = {"flattening_enabled": True} if warehouse.target == "target-postgres" else {}
+    with Sandbox(dataset) as sandbox:
+        warehouse.load(sandbox, *STREAMS, **flattened)
+        if flattened:
+            warehouse.rows = unflattened(sandbox)
+        clinic = next(iter(warehouse.rows["sms_messages"]))
+        numbers = {clinic["sender_phone_number"], clinic["recipient_phone_number"]}
+        locations = {"1": "North", **dict.fromkeys(numbers, "It's the front desk")}
+        warehouse.dbt("run", medchat_swell_locations=locations)
+        assert_marts(warehouse, replace(RULES, locations=locations))
+
+        let_things_happen(dataset)
+        warehouse.load(sandbox, *STREAMS, **flattened)
+        warehouse.dbt("build")
+        assert_marts(warehouse, RULES)
+        assert_columns_are_described(warehouse)
+
+
+def unflattened(sandbox: Sandbox) -> Rows:
+    config = sandbox.tap_config(end_date="2024-03-20")
+    run = sync(config, None, select(discover(config), dict.fromkeys(STREAMS, True)))
+    return {stream: run.records(stream) for stream in STREAMS}
+
+
+def assert_columns_are_described(warehouse: Warehouse) -> None:
+    for name in MARTS:
+        assert list(warehouse.mart(name)[0]) == described(name)
+
+
+def test_pseudonymized(warehouse: Warehouse) -> None:
+    with Sandbox(history()) as sandbox:
+        profile = {"privacy_profile": "pseudonymized", "pseudonym_key": KEY}
+        warehouse.load(sandbox, *STREAMS, **profile)
+    warehouse.dbt("run")
+    assert_marts(warehouse, replace(RULES, pseudonym=lambda phone: code("phone", phone)))
+
+
+def test_safe_harbor(warehouse: Warehouse) -> None:
+    """On PostgreSQL with the streams of one vendor only: the others' tables do not exist."""
+    streams = STREAMS if warehouse.target == "target-duckdb" else ("swell_messages",)
+    with Sandbox(history()) as sandbox:
+        profile = {"privacy_profile": "safe_harbor", "pseudonym_key": KEY}
+        warehouse.load(sandbox, *streams, **profile)
+    warehouse.dbt("build")
+    kept = {stream: rows if stream in streams else [] for stream, rows in warehouse.rows.items()}
+    expected = Marts(kept, RULES)
+    for name in EMPTY_WITHOUT_TIMES:
+        assert warehouse.mart(name) == [], name
+    columns = ("vendor", "direction", "sent_year", "text_length", "opt_out_keyword")
+    assert counted(warehouse.mart("messages"), columns) == counted(expected.messages, columns)
+    columns = ("vendor", "event", "keyword", "occurred_year")
+    late = [row for row in expected.messages if row["is_scheduled"]]
+    assert {row["opt_out_keyword"] for row in late} == {None}
+    events = warehouse.mart("consent_events")
+    assert counted(events, columns) == counted(expected.consent_events, columns)
+    personal = ("contact_phone", "contact_pseudonym", "sent_at", "sent_on", "location_id")
+    for row in warehouse.mart("messages"):
+        assert not any(row[column] for column in personal)
+    threads = [row for row in expected.conversations if row["vendor"] == "medchat"]
+    columns = ("inbound_messages", "outbound_messages", "started_year")
+    assert counted(warehouse.mart("conversations"), columns) == counted(threads, columns)
+
+
+def counted(rows: list[Record], columns: tuple[str, ...]) -> Counter[tuple[t.Any, ...]]:
+    return Counter(tuple(row[column] for column in columns) for row in rows)
