@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 UV := .venvs/uv/bin/uv
 SETUP := sh scripts/setup.sh
 TYPED := tap_medchat_swell sandbox/medchat_swell_sandbox scripts
-TEST_TOOLS := meltano singer-tools postgres moto map-transform \
+TEST_TOOLS := dbt meltano singer-tools postgres moto map-transform \
 	target-duckdb target-postgres target-csv target-s3-jsonl
 MORE_TARGETS := target-jsonl target-singer-jsonl target-postgres-pipelinewise target-s3-csv target-s3
 # Tests run in parallel; many only wait.
@@ -38,6 +38,8 @@ targets: test-tools ## Load into all targets that can be tried here, before a re
 
 lint: setup docs ## Run the linters; check imports, docs, locks and generated files.
 	.venv/bin/pre-commit run --all-files
+	@$(SETUP) dbt
+	cd dbt && ../.venvs/dbt/bin/sqlfluff lint --disable-progress-bar models
 	$(PYTHON) -m mypy --enable-error-code explicit-override $(TYPED)
 	MYPYPATH=tests $(PYTHON) -m mypy tests
 	.venv/bin/ty check --quiet --error-on-warning tap_medchat_swell scripts
@@ -71,7 +73,7 @@ locks: ## Upgrade the locks to the newest versions that pyproject.toml and tools
 export:
 	@$(UV) export --quiet --locked --no-header --no-default-groups --no-emit-project \
 		--output-file locks/tap.txt
-	@for file in locks/uv.txt locks/target-*.txt; do \
+	@for file in locks/uv.txt locks/dbt.txt locks/target-*.txt; do \
 		$(UV) export --quiet --locked --project tools --no-header --only-group "$$(basename "$$file" .txt)" \
 			--output-file "$$file" || exit; \
 	done

@@ -39,6 +39,26 @@ CHART_DAYS = 14
 CHART_WIDTH = 44
 TEXT_WIDTH = 46
 SEED = 20
+ANSWERS = """
+WITH places AS (
+    SELECT vendor, location_id, any_value(location_name) AS place,
+        sum(inbound_messages) AS received, sum(outbound_messages) AS sent,
+        sum(opt_outs) AS opt_outs
+    FROM medchat_swell.medchat_swell__daily_metrics
+    GROUP BY ALL
+), waits AS (
+    SELECT vendor, location_id, median(response_minutes) AS minutes,
+        count(*) FILTER (outcome = 'open') AS waiting
+    FROM medchat_swell.medchat_swell__response_times
+    GROUP BY ALL
+)
+SELECT places.vendor, coalesce(place, 'no location'), received, sent, minutes,
+    coalesce(waiting, 0), opt_outs
+FROM places
+LEFT JOIN waits ON places.vendor = waits.vendor
+    AND places.location_id IS NOT DISTINCT FROM waits.location_id
+ORDER BY places.vendor, received + sent DESC
+"""
 
 Row = dict[str, t.Any]
 Tables = dict[str, dict[tuple[t.Any, ...], Row]]
@@ -61,7 +81,7 @@ def main() -> None:
 
         heading("2. First run: meltano run tap-medchat-swell target-duckdb")
         warn_of_own_settings()
-        meltano(sandbox, "install", "tap-medchat-swell", "target-duckdb")
+        meltano(sandbox, "install", "tap-medchat-swell", "target-duckdb", "dbt-duckdb")
         written = run(sandbox)
         first = tables()
         show_totals(first, written)
@@ -76,6 +96,10 @@ def main() -> None:
         second = tables()
         show_news(first, second, written)
         check(second, sandbox.truth())
+
+        heading("5. From rows to answers: meltano run dbt-duckdb:build")
+        meltano(sandbox, "run", "dbt-duckdb:build")
+        show_answers()
     show_ways_on()
 
 
@@ -93,7 +117,14 @@ def _terminated(signum: int, _frame: FrameType | None) -> None:
 
 def environment(sandbox: Sandbox) -> dict[str, str]:
     """The process environment for Meltano: the sandbox instead of the real vendors."""
-    drop = ("TAP_MEDCHAT_SWELL", "TARGET_", "MELTANO_", "PYTHONDONTWRITEBYTECODE")
+    drop = (
+        "DBT_",
+        "MEDCHAT_SWELL_",
+        "TAP_MEDCHAT_SWELL",
+        "TARGET_",
+        "MELTANO_",
+        "PYTHONDONTWRITEBYTECODE",
+    )
     kept = {name: text for name, text in os.environ.items() if not name.startswith(drop)}
     config = {
         f"TAP_MEDCHAT_SWELL_{name.upper()}": str(value)
@@ -111,6 +142,8 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
             "TARGET_DUCKDB_FILEPATH": str(DATABASE),
+            "MEDCHAT_SWELL_DUCKDB": str(DATABASE),
+            "MEDCHAT_SWELL_VARS": "{medchat_swell_timezone: America/Denver}",
         }
     )
 
@@ -302,10 +335,24 @@ def check(held: Tables, truth: dict[str, list[Row]]) -> None:
     print("\nEvery row in the database equals the row in the sandbox.")
 
 
+def show_answers() -> None:
+    """What the marts say about each location: MedChat's are the clinic's numbers."""
+    with duckdb.connect(str(DATABASE), read_only=True) as connection:
+        rows = connection.execute(ANSWERS).fetchall()
+    heads = f"{'received':>9}{'sent':>6}{'median reply':>14}{'waiting':>9}{'opt-outs':>10}"
+    print(f"\n{'vendor':<9}{'location':<36}{heads}")
+    for vendor, place, received, sent, minutes, waiting, opt_outs in rows:
+        reply = "" if minutes is None else f"{minutes / 60:.1f} h"
+        print(
+            f"{vendor:<9}{place[:34]:<36}{received:>9}{sent:>6}{reply:>14}{waiting:>9}{opt_outs:>10}"
+        )
+    print("(median reply: by the clock, to the first manual message; texts here are random)")
+
+
 def show_ways_on() -> None:
     """Print how to query the database, and what to do next."""
     database = DATABASE.relative_to(ROOT)
-    heading("5. Where to go from here")
+    heading("6. Where to go from here")
     print(f"The database is {database}. Open it with any DuckDB client, or run")
     print(
         '    make sql Q="SELECT direction, count(*) FROM sms_messages GROUP BY 1"\n'

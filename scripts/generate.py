@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 from click.testing import CliRunner
+from stream_docs import sources_yml, staging_yml
 from typing_extensions import override
 
 from tap_medchat_swell.privacy.profiles import PROFILES, compile_profile, fields_of
@@ -419,6 +420,8 @@ def generated() -> dict[str, str]:
     return {name: between_markers(name, text) for name, text in parts.items()} | {
         ".env.example": env_example(),
         "hub/tap-medchat-swell.yml": hub_entry(),
+        "dbt/models/staging/_sources.yml": sources_yml(),
+        "dbt/models/staging/_staging.yml": staging_yml(),
         ".github/CODEOWNERS": codeowners(),
     }
 

@@ -91,7 +91,8 @@ class Marts:
 
     def __init__(self, rows: Rows, rules: Rules) -> None:
         self.rules, self._rows = rules, rows
-        found = [*map(self._medchat, rows["sms_messages"]), *map(self._swell, rows["swell_messages"])]
+        found = [self._medchat(row) for row in rows["sms_messages"]]
+        found += [self._swell(row) for row in rows["swell_messages"]]
         self.messages: list[Row] = sorted(found, key=lambda row: (row["sent_at"], row["tie_order"]))
         self._sent = [row for row in self.messages if not row["is_scheduled"]]
         self._set_threads()
@@ -240,7 +241,8 @@ class Marts:
             keyword = row["opt_out_keyword"] or row["opt_in_keyword"]
             if row["direction"] == "outbound" or not (keyword or row["opt_out_likely"]):
                 continue
-            kind = "opt_out" if row["opt_out_keyword"] else "opt_in" if keyword else "opt_out_likely"
+            kind = "opt_in" if keyword else "opt_out_likely"
+            kind = "opt_out" if row["opt_out_keyword"] else kind
             contact = row["contact_key"]
             numbers[contact] += 1
             same = ("message_key", "account_name", "vendor", "contact_key", "contact_phone")

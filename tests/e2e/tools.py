@@ -55,6 +55,7 @@ class MeltanoProject:
         """Copy meltano.yml: its relative paths become those of this project."""
         text = (ROOT / "meltano.yml").read_text("utf-8")
         text = text.replace("pip_url: -e . ", f"pip_url: -e '{ROOT}' ")
+        text = text.replace("${MELTANO_PROJECT_ROOT}/dbt", f"{ROOT}/dbt")
         text = text.replace(" -c locks/", f" -c '{ROOT}'/locks/")
         (folder / "output").mkdir(parents=True, exist_ok=True)
         (folder / "meltano.yml").write_text(text, "utf-8")
