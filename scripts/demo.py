@@ -142,8 +142,9 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
             "TARGET_DUCKDB_FILEPATH": str(DATABASE),
-            "MEDCHAT_SWELL_DUCKDB": str(DATABASE),
-            "MEDCHAT_SWELL_VARS": "{medchat_swell_timezone: America/Denver}",
+            "DBT_DUCKDB_FILEPATH": str(DATABASE),
+            "DBT_DUCKDB_VARS": "{medchat_swell_timezone: America/Denver}",
+            "DBT_LOG_LEVEL": "warn",
         }
     )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 from click.testing import CliRunner
-from stream_docs import sources_yml, staging_yml
+from stream_docs import HEADINGS, diagram, sources_yml, staging_yml, stream_columns
 from typing_extensions import override
 
 from tap_medchat_swell.privacy.profiles import PROFILES, compile_profile, fields_of
@@ -197,12 +197,12 @@ def setting_lines(setting: Setting) -> list[str]:
 
 
 def stream_lines() -> str:
-    """The columns of each stream."""
-    lines = []
+    """How the streams relate, and the columns of each."""
+    lines = [*diagram(), ""]
     for stream in KEYS:
-        fields = json_fields(load_schema(stream), {})
-        lines += [f"## `{stream}`", "", *_table("column", "type", "what")]
-        lines += [*(_row(*field) for field in fields), ""]
+        columns = stream_columns(load_schema(stream)["properties"])
+        lines += [f"## `{stream}`", "", *_table(*HEADINGS)]
+        lines += [*(_row(*column) for column in columns), ""]
     return "\n" + "".join(f"{line}\n" for line in lines)
 
 

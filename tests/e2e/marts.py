@@ -206,10 +206,10 @@ class Marts:
         clock = minutes(until - first["sent_at"])
         business = self.rules.business_minutes(first["sent_at"], until)
         hours = self.rules.hours(first["sent_on"])
-        same = ("message_key", "account_name", "vendor", "thread_id", "line_key", "contact_key")
-        same += ("location_id", "location_name", "opt_out_keyword")
+        same = "message_key account_name vendor thread_id line_key contact_key location_id "
+        same += "location_name opt_out_keyword"
         return {
-            **{name: first[name] for name in same},
+            **{name: first[name] for name in same.split()},
             "started_at": first["sent_at"],
             "started_at_local": first["sent_at_local"],
             "started_on": first["sent_on"],
@@ -245,10 +245,10 @@ class Marts:
             kind = "opt_out" if row["opt_out_keyword"] else kind
             contact = row["contact_key"]
             numbers[contact] += 1
-            same = ("message_key", "account_name", "vendor", "contact_key", "contact_phone")
-            same += ("contact_pseudonym", "location_id", "location_name")
+            same = "message_key account_name vendor contact_key contact_phone contact_pseudonym "
+            same += "location_id location_name"
             event = {
-                **{name: row[name] for name in same},
+                **{name: row[name] for name in same.split()},
                 "event": kind,
                 "keyword": keyword,
                 "occurred_at": row["sent_at"],
@@ -444,8 +444,6 @@ def in_one_form(value: t.Any) -> t.Any:
         return value.isoformat("T", "microseconds")
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, float):
-        return round(value, 4)
     if isinstance(value, str) and (parts := INSTANT.fullmatch(value)):
         return f"{parts[1]}T{parts[2]}{(parts[3] or '.').ljust(7, '0')}"
     return value

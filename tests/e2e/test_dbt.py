@@ -114,17 +114,20 @@ class Warehouse:
     rows: Rows = field(default_factory=dict)
 
     def load(self, sandbox: Sandbox, *streams: str, **settings: t.Any) -> None:
-        """Run tap and target. What the tap would write in full without a profile is kept."""
+        """Run tap and target. What a full run without a profile would write is kept."""
         config = sandbox.tap_config(end_date="2024-03-20", medchat_page_size=10, **settings)
         catalog = select(discover(config), only(*streams))
         run = sync(config, self.state, catalog)
         assert run.code == 0, run.log
         self.state = run.state
         piped(self.target, self.target, self.config, run.stdout, self.folder)
-        if self.rows or settings.get("privacy_profile"):
-            config = sandbox.tap_config(end_date="2024-03-20")
-            run = sync(config, None, select(discover(config), dict.fromkeys(STREAMS, True)))
-        self.rows = {stream: run.records(stream) for stream in STREAMS}
+        before = self.rows.get("swell_message_counts")
+        config = sandbox.tap_config(end_date="2024-03-20")
+        full = sync(config, None, select(discover(config), dict.fromkeys(STREAMS, True)))
+        self.rows = {stream: full.records(stream) for stream in STREAMS}
+        if before:  # the counts of old days are not read again
+            again = {row["date"]: row for row in run.records("swell_message_counts")}
+            self.rows["swell_message_counts"] = [again.get(row["date"], row) for row in before]
 
     def dbt(self, *arguments: str, **variables: t.Any) -> None:
         """Run dbt; every failed test is a failure."""
@@ -207,7 +210,8 @@ def assert_rows(name: str, rows: list[Record], wanted: list[Record]) -> None:
     assert held.keys() == expected.keys(), name
     for place, row in held.items():
         found = {column: in_one_form(row[column]) for column in columns}
-        assert found == {column: in_one_form(expected[place][column]) for column in columns}
+        right = {column: in_one_form(expected[place][column]) for column in columns}
+        assert found == pytest.approx(right, abs=1e-4), name
 
 
 def described(name: str) -> list[str]:
@@ -223,8 +227,6 @@ def test_raw_data_in_full_and_after_late_changes(warehouse: Warehouse) -> None:
     flattened = {"flattening_enabled": True} if warehouse.target == "target-postgres" else {}
     with Sandbox(dataset) as sandbox:
         warehouse.load(sandbox, *STREAMS, **flattened)
-        if flattened:
-            warehouse.rows = unflattened(sandbox)
         clinic = next(iter(warehouse.rows["sms_messages"]))
         numbers = {clinic["sender_phone_number"], clinic["recipient_phone_number"]}
         locations = {"1": "North", **dict.fromkeys(numbers, "It's the front desk")}
@@ -236,12 +238,6 @@ def test_raw_data_in_full_and_after_late_changes(warehouse: Warehouse) -> None:
         warehouse.dbt("build")
         assert_marts(warehouse, RULES)
         assert_columns_are_described(warehouse)
-
-
-def unflattened(sandbox: Sandbox) -> Rows:
-    config = sandbox.tap_config(end_date="2024-03-20")
-    run = sync(config, None, select(discover(config), dict.fromkeys(STREAMS, True)))
-    return {stream: run.records(stream) for stream in STREAMS}
 
 
 def assert_columns_are_described(warehouse: Warehouse) -> None:
@@ -265,23 +261,22 @@ def test_safe_harbor(warehouse: Warehouse) -> None:
         warehouse.load(sandbox, *streams, **profile)
     warehouse.dbt("build")
     kept = {stream: rows if stream in streams else [] for stream, rows in warehouse.rows.items()}
-    expected = Marts(kept, RULES)
+    # Without times, nobody knows what is still to be sent.
+    expected = Marts(kept, replace(RULES, as_of=AS_OF + timedelta(days=10)))
     for name in EMPTY_WITHOUT_TIMES:
         assert warehouse.mart(name) == [], name
-    columns = ("vendor", "direction", "sent_year", "text_length", "opt_out_keyword")
+    columns = "vendor direction sent_year text_length opt_out_keyword"
     assert counted(warehouse.mart("messages"), columns) == counted(expected.messages, columns)
-    columns = ("vendor", "event", "keyword", "occurred_year")
-    late = [row for row in expected.messages if row["is_scheduled"]]
-    assert {row["opt_out_keyword"] for row in late} == {None}
+    columns = "vendor event keyword occurred_year"
     events = warehouse.mart("consent_events")
     assert counted(events, columns) == counted(expected.consent_events, columns)
     personal = ("contact_phone", "contact_pseudonym", "sent_at", "sent_on", "location_id")
     for row in warehouse.mart("messages"):
         assert not any(row[column] for column in personal)
     threads = [row for row in expected.conversations if row["vendor"] == "medchat"]
-    columns = ("inbound_messages", "outbound_messages", "started_year")
+    columns = "inbound_messages outbound_messages started_year"
     assert counted(warehouse.mart("conversations"), columns) == counted(threads, columns)
 
 
-def counted(rows: list[Record], columns: tuple[str, ...]) -> Counter[tuple[t.Any, ...]]:
-    return Counter(tuple(row[column] for column in columns) for row in rows)
+def counted(rows: list[Record], columns: str) -> Counter[tuple[t.Any, ...]]:
+    return Counter(tuple(row[column] for column in columns.split()) for row in rows)
