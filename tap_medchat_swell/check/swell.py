@@ -64,7 +64,7 @@ class Messages:
     options: Options
     limiter: RateLimiter
     selected: Collection[str]
-    at: datetime = field(default_factory=now)
+    at: datetime
     windows: list[tuple[DayRange, Answer]] = field(default_factory=list)
     more: list[MessagePage] = field(default_factory=list)
     ending: str = ""
@@ -119,7 +119,7 @@ class Messages:
 def check(options: Options, limiter: RateLimiter, selected: Collection[str]) -> VendorCheck:
     """Ask Swell, and say what the answers prove."""
     api = SwellApi(options, limiter)
-    messages = Messages(api, Asker(api.client), options, limiter, selected)
+    messages = Messages(api, Asker(api.client), options, limiter, selected, now())
     result = VendorCheck("Swell", options.swell_api_url)
     result.findings += gather("Swell", PROBES, messages)
     result.findings += connection.ending("Swell", api.client)
