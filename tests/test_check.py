@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-from medchat_swell_sandbox import Dataset, Sandbox
+from medchat_swell_sandbox import Dataset, Fault, Sandbox
 from medchat_swell_sandbox.clock import utc_now
 from tap_runs import Cli, discover
 
-from tap_medchat_swell.check import connection, fields, medchat, swell
+from tap_medchat_swell.check import connection, fields, findings, medchat, swell
 from tap_medchat_swell.check.findings import MAX_REQUESTS, UNKNOWN, VendorCheck
 from tap_medchat_swell.http import client
 from tap_medchat_swell.http.rate_limiter import RateLimiter
@@ -475,6 +475,29 @@ def test_swell_settings_to_fix(
 
     assert not check.works
     assert words in problems(check)
+
+
+@pytest.mark.parametrize(("selected", "works"), [(ALL, False), ({"swell_messages"}, True)])
+def test_counts_without_their_scope(vendors: Sandbox, selected: set[str], *, works: bool) -> None:
+    vendors.faults.add(Fault("status", status=403, where="/messages/count", times=None))
+    try:
+        check = check_swell(vendors, selected)
+    finally:
+        vendors.faults.clear()
+
+    assert readings(check)["scope for swell_message_counts"] == "missing or not answered"
+    assert "count by date (W14)" not in readings(check)
+    assert check.works is works
+
+
+@pytest.mark.parametrize("budget", [4, 14, 16, 18])
+def test_a_used_up_budget_is_no_problem(
+    vendors: Sandbox, monkeypatch: pytest.MonkeyPatch, budget: int
+) -> None:
+    monkeypatch.setattr(findings, "MAX_REQUESTS", budget)
+
+    assert check_swell(vendors).works
+    assert check_medchat(vendors).works
 
 
 def test_the_token_in_the_header_alone(vendors: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import time
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from tap_medchat_swell.errors import TapError, VendorError
+from tap_medchat_swell.errors import TapError
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -78,9 +78,9 @@ class Asker:
     seconds: list[float] = field(default_factory=list)
 
     def ask(self, request: Request) -> Answer:
-        """The answer; raises VendorError."""
+        """The answer; raises VendorError, or TapError if there have been enough requests."""
         if self.client.requests_sent >= MAX_REQUESTS:
-            raise VendorError(f"The {MAX_REQUESTS} requests of the check are used up.")
+            raise TapError(f"The {MAX_REQUESTS} requests of the check are used up.")
         answer = Answer()
 
         def read(document: t.Any, size: int) -> t.Any:
