@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 UV := .venvs/uv/bin/uv
 SETUP := sh scripts/setup.sh
 TYPED := tap_medchat_swell sandbox/medchat_swell_sandbox scripts
-TEST_TOOLS := dbt meltano singer-tools postgres moto map-transform \
+TEST_TOOLS := airflow dbt meltano singer-tools postgres moto map-transform \
 	target-duckdb target-postgres target-csv target-s3-jsonl
 MORE_TARGETS := target-jsonl target-singer-jsonl target-postgres-pipelinewise target-s3-csv target-s3
 # Tests run in parallel; many only wait.
@@ -15,7 +15,7 @@ WORKERS ?= 4
 N ?= 5000
 DB ?= output/demo.duckdb
 
-.PHONY: help demo test targets lint docs chaos bench meltano sql locks export generate format audit \
+.PHONY: help demo airflow-demo test targets lint docs chaos bench meltano sql locks export generate format audit \
 	package test-wheel test-lowest release-check owner \
 	setup test-tools clean
 
@@ -32,6 +32,10 @@ test: test-tools ## Run all tests, with branch coverage.
 	@$(PYTHON) -m coverage combine --quiet
 	@$(PYTHON) -m coverage report
 
+airflow-demo: ## Run the Airflow demo: three simulated clinics, DuckDB.
+	@$(SETUP) dev airflow target-duckdb
+	@$(PYTHON) scripts/airflow_demo.py
+
 targets: test-tools ## Load into all targets that can be tried here, before a release (minutes).
 	@$(SETUP) $(MORE_TARGETS)
 	@TARGETS=all $(PYTHON) -m pytest tests/e2e/test_targets.py -q -n $(WORKERS) $(ARGS)
@@ -41,7 +45,7 @@ lint: setup docs ## Run the linters; check imports, docs, locks and generated fi
 	@$(SETUP) dbt
 	cd dbt && ../.venvs/dbt/bin/sqlfluff lint --disable-progress-bar models
 	$(PYTHON) -m mypy --enable-error-code explicit-override $(TYPED)
-	MYPYPATH=tests $(PYTHON) -m mypy tests
+	MYPYPATH=tests:deploy/airflow/dags $(PYTHON) -m mypy tests deploy
 	.venv/bin/ty check --quiet --error-on-warning tap_medchat_swell scripts
 	.venv/bin/lint-imports --no-logo
 	$(PYTHON) scripts/generate.py --check

@@ -1,0 +1,53 @@
+"""A long history in parts: plan, a task per part, then one state for the nightly run."""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import Param, dag, get_current_context, task
+from medchat_swell_runs import deployment, parts
+
+AT_ONCE = int(deployment.variable("AT_ONCE", "4"))
+RETRIES = int(deployment.variable("RETRIES", "2"))
+RETRY_DELAY = timedelta(seconds=int(deployment.variable("RETRY_SECONDS", "300")))
+
+
+@dag(
+    schedule=None,
+    start_date=datetime(2024, 1, 1, tzinfo=timezone.utc),
+    params={
+        "account": Param("default", type="string"),
+        "parts": Param(12, type="integer", minimum=1, maximum=1024),
+        "end": Param(None, type=["null", "string"], description="Default: up to now"),
+    },
+)
+def medchat_swell_backfill() -> None:
+    """Parts that have been read are not read again by a second run with the same plan."""
+
+    @task
+    def plan() -> list[parts.Part]:
+        params: t.Any = get_current_context()["params"]
+        start = deployment.settings_of(params["account"])["start_date"]
+        return parts.plan(params["account"], start, params["end"], params["parts"])
+
+    @task(
+        max_active_tis_per_dag=AT_ONCE,
+        retries=RETRIES,
+        retry_delay=RETRY_DELAY,
+        map_index_template="{{ part }}",
+    )
+    def read(part: parts.Part) -> None:
+        context: t.Any = get_current_context()
+        context["part"] = part["state_name"]
+        deployment.load(part["account"], part["state_name"], **part["dates"])
+
+    @task
+    def gather(planned: list[parts.Part]) -> None:
+        parts.gather(deployment.tap(), deployment.store(), planned)
+
+    planned = plan()
+    read.expand(part=planned) >> gather(planned)
+
+
+medchat_swell_backfill()

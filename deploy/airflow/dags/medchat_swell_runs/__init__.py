@@ -1,0 +1,1 @@
+"""What the DAGs run: tap and target as processes, with states in a store."""

@@ -1,0 +1,73 @@
+"""`make airflow-demo`: Airflow reads three simulated clinics into DuckDB; one has a wrong token."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from medchat_swell_sandbox import Dataset, Sandbox
+
+ROOT = Path(__file__).resolve().parent.parent
+AIRFLOW = ROOT / ".venvs" / "airflow" / "bin" / "airflow"
+DATABASE = ROOT / "output" / "airflow-demo.duckdb"
+CLINICS = ("north", "south", "west")
+
+
+def connection(**extra: object) -> str:
+    """An Airflow connection as the text of a variable."""
+    return json.dumps({"conn_type": "generic", "extra": extra})
+
+
+def main() -> None:
+    """Run the demo."""
+    os.umask(0o077)
+    DATABASE.parent.mkdir(exist_ok=True)
+    DATABASE.unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        environment = os.environ | {
+            "AIRFLOW_HOME": str(folder),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "deploy" / "airflow" / "dags"),
+            "MEDCHAT_SWELL_TAP": f"{sys.executable} -m tap_medchat_swell",
+            "MEDCHAT_SWELL_TARGET": f"{ROOT}/.venvs/target-duckdb/bin/target-duckdb --config ENV",
+            "MEDCHAT_SWELL_STATES": str(folder / "states"),
+            "AIRFLOW_CONN_MEDCHAT_SWELL_ACCOUNTS": connection(accounts=CLINICS),
+            "AIRFLOW_CONN_MEDCHAT_SWELL_TARGET": connection(
+                TARGET_DUCKDB_FILEPATH=str(DATABASE), TARGET_DUCKDB_DEFAULT_TARGET_SCHEMA="clinics"
+            ),
+        }
+        for number, name in enumerate(CLINICS):
+            data = Dataset.generate(seed=number, chats=100, swell_messages=200, days=60)
+            config = stack.enter_context(Sandbox(data)).tap_config()
+            if name == "south":
+                config["swell_api_token"] = "wrong"  # noqa: S105 - it is
+            environment[f"AIRFLOW_CONN_MEDCHAT_SWELL_{name.upper()}"] = connection(**config)
+        log = ROOT / "output" / "airflow-demo.log"
+        print(f"Airflow runs medchat_swell_nightly for {', '.join(CLINICS)}. Its log: {log}")
+        with log.open("w", encoding="utf-8") as file:
+            for command in (["db", "migrate"], ["dags", "test", "medchat_swell_nightly"]):
+                subprocess.run(  # noqa: S603 - no shell
+                    [AIRFLOW, *command], env=environment, stdout=file, stderr=file, check=False
+                )
+        show(log.read_text("utf-8"))
+
+
+def show(log: str) -> None:
+    """Print the report out of the log, or fail without one."""
+    lines = log.splitlines()
+    try:
+        start = next(n for n, line in enumerate(lines) if line.startswith("account "))
+    except StopIteration:
+        sys.exit("Airflow did not come to the report: see its log.")
+    print("\n".join(lines[start : start + 1 + len(CLINICS)]))
+    print(f"The rows are in {DATABASE}, schema clinics. Next: deploy/airflow/README.md")
+
+
+if __name__ == "__main__":
+    main()

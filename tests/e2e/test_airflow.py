@@ -1,0 +1,196 @@
+"""The DAGs of deploy/airflow, run by Airflow itself: many accounts, a history in parts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import subprocess
+import typing as t
+from dataclasses import dataclass
+
+import pytest
+from medchat_swell_runs.parts import plan
+from medchat_swell_runs.states import MeltanoStates
+from medchat_swell_sandbox import Dataset, Sandbox
+from tap_runs import COMMAND
+
+from .tools import ROOT, PostgreSQL, plain_environment, programs
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+PARTS = 6
+SCHEMA = "clinics"
+STREAMS = ("sms_chats", "sms_messages", "swell_messages")
+# Kills the tap when it reads the third part for the first time.
+KILLED_ONCE = """#!/bin/sh
+if [ "$TAP_MEDCHAT_SWELL_START_DATE" = "{start}" ] && mkdir '{folder}/killed' 2>/dev/null; then
+    {tap} "$@" | head -c 20000
+    kill -9 $$
+fi
+exec {tap} "$@"
+"""
+
+
+@dataclass
+class Airflow:
+    """Airflow in a folder of its own, with SQLite; it runs a DAG without a scheduler."""
+
+    folder: Path
+    variables: dict[str, str]
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of Airflow's."""
+        environment = plain_environment() | self.variables
+        environment |= {
+            "AIRFLOW_HOME": str(self.folder),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "deploy" / "airflow" / "dags"),
+            "NO_COLOR": "1",
+        }
+        return subprocess.run(
+            [programs("airflow") / "airflow", *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=900,
+            check=False,
+        )
+
+    def connect(self, name: str, **settings: object) -> None:
+        """Define the connection medchat_swell_<name>."""
+        document = json.dumps({"conn_type": "generic", "extra": settings})
+        self.variables[f"AIRFLOW_CONN_MEDCHAT_SWELL_{name.upper()}"] = document
+
+    def tasks(self, dag: str) -> list[tuple[str, int, str]]:
+        """The name, map index and state of each task of the last run."""
+        with contextlib.closing(sqlite3.connect(self.folder / "airflow.db")) as database:
+            sql = "SELECT task_id, map_index, state FROM task_instance WHERE dag_id = ?"
+            return database.execute(sql, (dag,)).fetchall()
+
+    def everything(self) -> bytes:
+        """All that Airflow has kept: logs, and its database with all that was deleted."""
+        return b"\n".join(path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty database of Airflow's."""
+    airflow = Airflow(tmp_path_factory.mktemp("airflow"), {})
+    done = airflow("db", "migrate")
+    assert done.returncode == 0, done.stdout[-3000:]
+    return (airflow.folder / "airflow.db").read_bytes()
+
+
+@pytest.fixture
+def airflow(prepared: bytes, tmp_path: Path, postgres: PostgreSQL) -> Airflow:
+    folder = tmp_path / "airflow"
+    folder.mkdir()
+    (folder / "airflow.db").write_bytes(prepared)
+    target = programs("target-postgres") / "target-postgres"
+    result = Airflow(
+        folder,
+        {
+            "MEDCHAT_SWELL_TAP": " ".join(COMMAND),
+            "MEDCHAT_SWELL_TARGET": f"{target} --config ENV",
+            "MEDCHAT_SWELL_STATES": str(tmp_path / "states"),
+            "MEDCHAT_SWELL_RETRIES": "0",
+            "MEDCHAT_SWELL_RETRY_SECONDS": "0",
+            "PYTHONPATH": str(ROOT),
+        },
+    )
+    result.connect(
+        "target",
+        TARGET_POSTGRES_HOST="127.0.0.1",
+        TARGET_POSTGRES_PORT=str(postgres.port),
+        TARGET_POSTGRES_USER="tap",
+        TARGET_POSTGRES_PASSWORD="pgCanary",
+        TARGET_POSTGRES_DATABASE="postgres",
+        TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA=SCHEMA,
+    )
+    return result
+
+
+def rows_of(sandbox: Sandbox, account: str) -> dict[str, set[tuple[str, str]]]:
+    truth = sandbox.truth()
+    return {stream: {(account, str(row["id"])) for row in truth[stream]} for stream in STREAMS}
+
+
+def loaded(postgres: PostgreSQL, stream: str) -> list[tuple[str, str]]:
+    return [(row["account_name"], str(row["id"])) for row in postgres.rows(stream, SCHEMA)]
+
+
+def test_a_history_in_parts_one_of_which_is_killed(
+    airflow: Airflow, postgres: PostgreSQL, tmp_path: Path
+) -> None:
+    data = Dataset.generate(seed=3, chats=60, messages_per_chat=3, swell_messages=60, days=24)
+    with Sandbox(data) as sandbox:
+        config = sandbox.tap_config()
+        planned = plan("north", str(config["start_date"]), None, PARTS)
+        tap = tmp_path / "tap"
+        tap.write_text(
+            KILLED_ONCE.format(
+                start=planned[2]["dates"]["start_date"], folder=tmp_path, tap=" ".join(COMMAND)
+            ),
+            "utf-8",
+        )
+        tap.chmod(0o755)
+        airflow.variables |= {"MEDCHAT_SWELL_TAP": str(tap), "MEDCHAT_SWELL_RETRIES": "1"}
+        airflow.connect("north", **config)
+        airflow.connect("accounts", accounts=["north"])
+
+        conf = json.dumps({"account": "north", "parts": PARTS})
+        done = airflow("dags", "test", "medchat_swell_backfill", "-c", conf)
+
+        assert (tmp_path / "killed").exists()
+        assert "The tap was killed by signal 9." in done.stdout
+        assert done.returncode == 0, done.stdout[-5000:]
+        tasks = airflow.tasks("medchat_swell_backfill")
+        assert sorted(index for name, index, _ in tasks if name == "read") == [*range(PARTS)]
+        assert {state for *_, state in tasks} == {"success"}
+        for stream, rows in rows_of(sandbox, "north").items():
+            assert {row for row in loaded(postgres, stream) if row[0] == "north"} == rows
+        written = f"SELECT max(_sdc_received_at) FROM {SCHEMA}.sms_messages"
+        before = postgres.query(written)
+        night = airflow("dags", "test", "medchat_swell_nightly")
+        assert night.returncode == 0, night.stdout[-5000:]
+        assert postgres.query(written) == before, "nothing old is written again"
+
+
+def test_states_in_meltano(tmp_path: Path) -> None:
+    (tmp_path / "meltano.yml").write_text(
+        "default_environment: prod\nenvironments: [{name: prod}]\n"
+    )
+    store = MeltanoStates(tmp_path, str(programs("meltano") / "meltano"))
+
+    assert store.get("north") is None
+    for number in (1, 2):
+        store.put("north", {"bookmarks": {"a": {str(number): number}}})
+
+    assert store.get("north") == {"bookmarks": {"a": {"2": 2}}}
+    assert store.get("south") is None
+    with pytest.raises(RuntimeError, match="meltano state set failed"):
+        MeltanoStates(tmp_path / "..", store.meltano).put("north", {})
+
+
+def test_states_wherever_fsspec_leads() -> None:
+    """fsspec comes with Airflow, so in its environment."""
+    script = """
+from medchat_swell_runs.states import open_store
+store = open_store("memory://bucket/states")
+assert store.get("north/1") is None
+for number in (1, 2):
+    store.put("north/1", {"bookmarks": {"a": number}})
+assert store.get("north/1") == {"bookmarks": {"a": 2}}
+assert open_store("memory://bucket/states").get("north") is None
+"""
+    dags = str(ROOT / "deploy" / "airflow" / "dags")
+    subprocess.run(
+        [programs("airflow") / "python", "-c", script],
+        env=plain_environment() | {"PYTHONPATH": dags},
+        check=True,
+    )
