@@ -14,6 +14,7 @@ from medchat_swell_sandbox import Dataset, Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 AIRFLOW = ROOT / ".venvs" / "airflow" / "bin" / "airflow"
+TARGET = ROOT / ".venvs" / "target-duckdb" / "bin" / "target-duckdb"
 DATABASE = ROOT / "output" / "airflow-demo.duckdb"
 CLINICS = ("north", "south", "west")
 
@@ -30,24 +31,26 @@ def main() -> None:
     DATABASE.unlink(missing_ok=True)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        config = folder / "duckdb.json"
+        settings = {"filepath": str(DATABASE), "default_target_schema": "clinics"}
+        config.write_text(json.dumps(settings), "utf-8")
         environment = os.environ | {
             "AIRFLOW_HOME": str(folder),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "deploy" / "airflow" / "dags"),
             "MEDCHAT_SWELL_TAP": f"{sys.executable} -m tap_medchat_swell",
-            "MEDCHAT_SWELL_TARGET": f"{ROOT}/.venvs/target-duckdb/bin/target-duckdb --config ENV",
+            "MEDCHAT_SWELL_TARGET": f"{TARGET} --config {config}",
             "MEDCHAT_SWELL_STATES": str(folder / "states"),
             "AIRFLOW_CONN_MEDCHAT_SWELL_ACCOUNTS": connection(accounts=CLINICS),
-            "AIRFLOW_CONN_MEDCHAT_SWELL_TARGET": connection(
-                TARGET_DUCKDB_FILEPATH=str(DATABASE), TARGET_DUCKDB_DEFAULT_TARGET_SCHEMA="clinics"
-            ),
+            "AIRFLOW_CONN_MEDCHAT_SWELL_TARGET": connection(),
+            "MEDCHAT_SWELL_RETRIES": "0",
         }
         for number, name in enumerate(CLINICS):
             data = Dataset.generate(seed=number, chats=100, swell_messages=200, days=60)
-            config = stack.enter_context(Sandbox(data)).tap_config()
+            account = stack.enter_context(Sandbox(data)).tap_config()
             if name == "south":
-                config["swell_api_token"] = "wrong"  # noqa: S105 - it is
-            environment[f"AIRFLOW_CONN_MEDCHAT_SWELL_{name.upper()}"] = connection(**config)
+                account["swell_api_token"] = "wrong"  # noqa: S105 - it is
+            environment[f"AIRFLOW_CONN_MEDCHAT_SWELL_{name.upper()}"] = connection(**account)
         log = ROOT / "output" / "airflow-demo.log"
         print(f"Airflow runs medchat_swell_nightly for {', '.join(CLINICS)}. Its log: {log}")
         with log.open("w", encoding="utf-8") as file:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import sqlite3
 import subprocess
 import typing as t
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from medchat_swell_runs.parts import plan
 from medchat_swell_runs.states import MeltanoStates
 from medchat_swell_sandbox import Dataset, Sandbox
+from medchat_swell_sandbox.credentials import Credentials
 from tap_runs import COMMAND
 
 from .tools import ROOT, PostgreSQL, plain_environment, programs
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+ACCOUNTS, BAD_TOKENS, DOWN = 50, (7, 21, 42), 33
 PARTS = 6
 SCHEMA = "clinics"
 STREAMS = ("sms_chats", "sms_messages", "swell_messages")
@@ -115,6 +120,39 @@ def airflow(prepared: bytes, tmp_path: Path, postgres: PostgreSQL) -> Airflow:
     return result
 
 
+def clinic(number: int) -> str:
+    return f"clinic_{number:02}"
+
+
+def rows(number: int) -> Dataset:
+    """An account's rows; Swell's ids are numbers that no other account has."""
+    data = Dataset.generate(
+        seed=100 + number, chats=8, messages_per_chat=2, swell_messages=0, days=6
+    )
+    data._last_message_id = 100 * number
+    for days in range(6):
+        data.add_swell_message(created=data.oldest() + timedelta(days=days))
+    return data
+
+
+@contextlib.contextmanager
+def clinics() -> Iterator[dict[str, Sandbox]]:
+    """A sandbox per account, each with its own rows and tokens."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            clinic(number): stack.enter_context(
+                Sandbox(
+                    rows(number),
+                    credentials=Credentials(
+                        medchat_access_token=f"mcCanary{number}",
+                        swell_api_token=f"swCanary{number}",
+                    ),
+                )
+            )
+            for number in range(ACCOUNTS)
+        }
+
+
 def rows_of(sandbox: Sandbox, account: str) -> dict[str, set[tuple[str, str]]]:
     truth = sandbox.truth()
     return {stream: {(account, str(row["id"])) for row in truth[stream]} for stream in STREAMS}
@@ -122,6 +160,40 @@ def rows_of(sandbox: Sandbox, account: str) -> dict[str, set[tuple[str, str]]]:
 
 def loaded(postgres: PostgreSQL, stream: str) -> list[tuple[str, str]]:
     return [(row["account_name"], str(row["id"])) for row in postgres.rows(stream, SCHEMA)]
+
+
+def test_a_night_of_many_accounts(airflow: Airflow, postgres: PostgreSQL) -> None:
+    failing = {clinic(number) for number in (*BAD_TOKENS, DOWN)}
+    with clinics() as sandboxes, socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+        free.close()
+        for number, (account, sandbox) in enumerate(sandboxes.items()):
+            settings = sandbox.tap_config()
+            if number in BAD_TOKENS:
+                settings |= {"medchat_access_token": "badCanary", "swell_api_token": "badCanary"}
+            if number == DOWN:
+                settings |= {"max_retries": 0, "medchat_api_url": nobody, "swell_api_url": nobody}
+            airflow.connect(account, **settings)
+        airflow.connect("accounts", accounts=list(sandboxes))
+
+        done = airflow("dags", "test", "medchat_swell_nightly")
+
+        truth = {name: rows_of(sandbox, name) for name, sandbox in sandboxes.items()}
+    tasks = airflow.tasks("medchat_swell_nightly")
+    states = {index: state for name, index, state in tasks if name == "load"}
+    assert len(states) == ACCOUNTS, done.stdout[-5000:]
+    assert {clinic(number) for number in states if states[number] == "failed"} == failing
+    assert {states[number] for number in states} == {"failed", "success"}
+    for stream in STREAMS:
+        rows = loaded(postgres, stream)
+        wanted = set().union(*(truth[name][stream] for name in truth if name not in failing))
+        assert len(rows) == len(set(rows))
+        assert set(rows) == wanted, stream
+    assert f"4 of {ACCOUNTS} accounts are not complete: {', '.join(sorted(failing))}" in done.stdout
+    assert done.stdout.count("AirflowFailException: Not read completely") >= len(BAD_TOKENS)
+    assert "rejected the credentials (401" in done.stdout
+    for place in (done.stdout.encode(), airflow.everything()):
+        assert b"Canary" not in place
 
 
 def test_a_history_in_parts_one_of_which_is_killed(
