@@ -83,13 +83,17 @@ class DayBookmark:
             return f"covers only what came after {self.since}"
         return None
 
-    def first_day(self, lookback_days: int) -> date:
-        """Where to begin: where the interrupted run stopped, else some days before the end."""
+    def first_day(self, lookback_days: int, earliest: date | None = None) -> date:
+        """Where to begin: where the interrupted run stopped, else some days before the end.
+
+        Never before `earliest`, which is `since` unless it is given.
+        """
+        earliest = earliest or self.since
         if self.at is not None:
-            return max(self.at, self.since)
+            return max(self.at, earliest)
         if self.finished is None:
-            return self.since
-        return max(self.value - lookback_days * DAY, self.since)
+            return earliest
+        return max(self.value - lookback_days * DAY, earliest)
 
     def moved(self, day: date, today: date) -> DayBookmark:
         """All up to this day has been read and written.

@@ -150,10 +150,9 @@ class MessageScan(SwellScan):
 
     @override
     def plan(self) -> Plan:
-        first = self._bookmark.first_day(self.options.swell_lookback_days)
         # Swell may take dates in another zone: a day early, and a day late (W4).
-        if first == self._bookmark.since:
-            first = min(first, self.options.start_date.date() - DAY)
+        earliest = min(self._bookmark.since, self.options.start_date.date() - DAY)
+        first = self._bookmark.first_day(self.options.swell_lookback_days, earliest)
         last = (now() + FOREMOST_ZONE).date() + DAY
         if self.options.end_date:
             last = min(last, self.options.end_date.date() + DAY)
