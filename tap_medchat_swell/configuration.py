@@ -61,7 +61,8 @@ def check(
         logger.warning("%s", sentence)
     for vendor, names in settings.CREDENTIALS.items():
         if not settings.has_credentials(vendor, config):
-            logger.info("%s is skipped: %s is not set.", vendor, " and ".join(names))
+            verb = "is" if len(names) == 1 else "are"
+            logger.info("%s is skipped: %s %s not set.", vendor, " and ".join(names), verb)
 
 
 def sdk_setting_problems(config: Mapping[str, t.Any], known: Mapping[str, Json]) -> dict[str, str]:
