@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -38,8 +39,8 @@ def main() -> None:
             "AIRFLOW_HOME": str(folder),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "deploy" / "airflow" / "dags"),
-            "MEDCHAT_SWELL_TAP": f"{sys.executable} -m tap_medchat_swell",
-            "MEDCHAT_SWELL_TARGET": f"{TARGET} --config {config}",
+            "MEDCHAT_SWELL_TAP": shlex.join((sys.executable, "-m", "tap_medchat_swell")),
+            "MEDCHAT_SWELL_TARGET": shlex.join((str(TARGET), "--config", str(config))),
             "MEDCHAT_SWELL_STATES": str(folder / "states"),
             "AIRFLOW_CONN_MEDCHAT_SWELL_ACCOUNTS": connection(accounts=CLINICS),
             "AIRFLOW_CONN_MEDCHAT_SWELL_TARGET": connection(),

@@ -27,7 +27,10 @@ if t.TYPE_CHECKING:
 Config = dict[str, t.Any]
 TODAY = datetime.now(timezone.utc).date()
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
-MELTANO = """#!{python}
+# A shell starts it: a first line cannot hold a path with spaces.
+MELTANO = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+'''
 import json, os, pathlib, subprocess, sys
 here, arguments = pathlib.Path({folder!r}), sys.argv[1:]
 with (here / "calls").open("a") as calls:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import socket
 import sqlite3
 import subprocess
@@ -100,8 +101,8 @@ def airflow(prepared: bytes, tmp_path: Path, postgres: PostgreSQL) -> Airflow:
     result = Airflow(
         folder,
         {
-            "MEDCHAT_SWELL_TAP": " ".join(COMMAND),
-            "MEDCHAT_SWELL_TARGET": f"{target} --config ENV",
+            "MEDCHAT_SWELL_TAP": shlex.join(COMMAND),
+            "MEDCHAT_SWELL_TARGET": f"{shlex.quote(str(target))} --config ENV",
             "MEDCHAT_SWELL_STATES": str(tmp_path / "states"),
             "MEDCHAT_SWELL_RETRIES": "0",
             "MEDCHAT_SWELL_RETRY_SECONDS": "0",
@@ -206,12 +207,15 @@ def test_a_history_in_parts_one_of_which_is_killed(
         tap = tmp_path / "tap"
         tap.write_text(
             KILLED_ONCE.format(
-                start=planned[2]["dates"]["start_date"], folder=tmp_path, tap=" ".join(COMMAND)
+                start=planned[2]["dates"]["start_date"], folder=tmp_path, tap=shlex.join(COMMAND)
             ),
             "utf-8",
         )
         tap.chmod(0o755)
-        airflow.variables |= {"MEDCHAT_SWELL_TAP": str(tap), "MEDCHAT_SWELL_RETRIES": "1"}
+        airflow.variables |= {
+            "MEDCHAT_SWELL_TAP": shlex.quote(str(tap)),
+            "MEDCHAT_SWELL_RETRIES": "1",
+        }
         airflow.connect("north", **config)
         airflow.connect("accounts", accounts=["north"])
 
