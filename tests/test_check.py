@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import typing as t
@@ -45,7 +46,8 @@ def readings(check: VendorCheck) -> dict[str, str]:
     return {finding.question: finding.reading for finding in check.findings}
 
 
-def check_medchat(
+def _check(
+    check: t.Callable[[Options, RateLimiter, set[str]], VendorCheck],
     sandbox: Sandbox,
     selected: set[str] = ALL,
     settings: dict[str, t.Any] | None = None,
@@ -53,18 +55,11 @@ def check_medchat(
 ) -> VendorCheck:
     sandbox.quirks = type(sandbox.quirks)().replace(**quirks)
     options = Options.from_config(sandbox.tap_config(max_retries=2, **settings or {}))
-    return medchat.check(options, RateLimiter(8), selected)
+    return check(options, RateLimiter(8), selected)
 
 
-def check_swell(
-    sandbox: Sandbox,
-    selected: set[str] = ALL,
-    settings: dict[str, t.Any] | None = None,
-    **quirks: t.Any,
-) -> VendorCheck:
-    sandbox.quirks = type(sandbox.quirks)().replace(**quirks)
-    options = Options.from_config(sandbox.tap_config(max_retries=2, **settings or {}))
-    return swell.check(options, RateLimiter(8), selected)
+check_medchat = functools.partial(_check, medchat.check)
+check_swell = functools.partial(_check, swell.check)
 
 
 MEDCHAT: list[tuple[dict[str, t.Any], dict[str, str]]] = [

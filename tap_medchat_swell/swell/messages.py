@@ -115,7 +115,10 @@ class SwellMessages(VendorStream):
         return format_timestamp(instant) if instant else None
 
 
-def _disagreement(passes: Passes) -> str:
+def _disagreement(passes: Passes) -> str | None:
+    """How Swell's total disagrees with what it sent."""
+    if passes.is_settled or not passes.count:
+        return None
     return f"Swell counts {passes.total}, but sent {len(passes.ids)}"
 
 
@@ -261,10 +264,8 @@ class MessageScan(SwellScan):
 
     def _doubt(self, days: DayRange, passes: Passes) -> str | None:
         """How Swell's total disagrees with what it sent, unless it did so before (W9)."""
-        if passes.is_settled or not passes.count:
-            return None
-        before = self._again.get(days)
-        if before and passes.is_stable and passes.missing == before.missing:
+        doubt, before = _disagreement(passes), self._again.get(days)
+        if doubt and before and passes.is_stable and passes.missing == before.missing:
             self.logger.info(
                 "Messages of %s: Swell counts %s and sends %d, as before. Nothing is missing.",
                 days,
@@ -272,7 +273,7 @@ class MessageScan(SwellScan):
                 len(passes.ids),
             )
             return None
-        return _disagreement(passes)
+        return doubt
 
     def _unsettled(self, days: DayRange, passes: Passes) -> Unsettled | None:
         """What the next run has to read again; None after too many runs."""
@@ -298,10 +299,7 @@ class MessageScan(SwellScan):
         if read.since is not None:
             rows = [(self._stream, len(read.passes.ids))]
             told = {"passes": read.passes.count, "vendor_total": read.passes.total}
-            passes = read.passes
-            settled = passes.is_settled or not passes.count
-            doubt = None if settled else _disagreement(passes)
-            self.end_window(read.since, self._now, rows, doubt, told)
+            self.end_window(read.since, self._now, rows, _disagreement(read.passes), told)
         if read.since is None and self._bookmark.changes_form is not None:
             self.logger.warning(
                 "Swell refused updated_after, which it took before: the next run asks again for "

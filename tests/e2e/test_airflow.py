@@ -19,7 +19,7 @@ from medchat_swell_sandbox import Dataset, Sandbox
 from medchat_swell_sandbox.credentials import Credentials
 from tap_runs import COMMAND
 
-from .tools import ROOT, PostgreSQL, plain_environment, programs
+from .tools import ROOT, PostgreSQL, plain_environment, programs, run_program
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,17 +55,8 @@ class Airflow:
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "deploy" / "airflow" / "dags"),
             "NO_COLOR": "1",
         }
-        return subprocess.run(
-            [programs("airflow") / "airflow", *arguments],
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=900,
-            check=False,
-        )
+        command = [programs("airflow") / "airflow", *arguments]
+        return run_program(command, self.folder, environment, seconds=900)
 
     def connect(self, name: str, **settings: object) -> None:
         """Define the connection medchat_swell_<name>."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from tap_runs import STREAMS, discover, only, select, sync
 from .loads import piped
 from .marts import Marts, Rules, in_one_form
 from .targets import duckdb_table
-from .tools import ROOT, plain_environment, programs
+from .tools import ROOT, plain_environment, programs, run_program
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,22 +140,14 @@ class Warehouse:
             "medchat_swell_error_after_hours": 10**6,
             **variables,
         }
-        done = subprocess.run(
-            [
-                programs("dbt") / "dbt",
-                *(*arguments, "--target", self.target.removeprefix("target-")),
-                *("--vars", json.dumps(given), "--target-path", self.folder / "target"),
-                *("--log-path", self.folder / "logs"),
-            ],
-            cwd=DBT,
-            env=plain_environment() | self.variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=300,
-            check=False,
-        )
+        command = [
+            programs("dbt") / "dbt",
+            *(*arguments, "--target", self.target.removeprefix("target-")),
+            *("--vars", json.dumps(given), "--target-path", self.folder / "target"),
+            *("--log-path", self.folder / "logs"),
+        ]
+        environment = plain_environment() | self.variables
+        done = run_program(command, DBT, environment, seconds=300)
         assert done.returncode == 0, done.stdout[-6000:]
 
     def mart(self, name: str) -> list[Record]:

@@ -19,6 +19,8 @@ from pathlib import Path
 import requests
 
 if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from medchat_swell_sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +42,23 @@ def plain_environment() -> dict[str, str]:
     """This process's environment without what would steer the tap, a target or Meltano."""
     drop = ("TAP_", "TARGET_", "MELTANO_", "PG", "PYTHONDONTWRITEBYTECODE")
     return {name: text for name, text in os.environ.items() if not name.startswith(drop)}
+
+
+def run_program(
+    command: Sequence[object], folder: Path, environment: Mapping[str, str], *, seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, whatever its exit code; standard output has standard error too."""
+    return subprocess.run(
+        [*map(str, command)],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=seconds,
+        check=False,
+    )
 
 
 @dataclass
@@ -76,17 +95,8 @@ class MeltanoProject:
             "MELTANO_ENVIRONMENT": "sandbox",
             "NO_COLOR": "1",
         }
-        done = subprocess.run(
-            [programs("meltano") / "meltano", *arguments],
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
+        command = [programs("meltano") / "meltano", *arguments]
+        done = run_program(command, self.folder, environment, seconds=120)
         assert done.returncode == code, done.stdout[-6000:]
         assert "Unknown setting" not in done.stdout, "variables that Meltano sets are known"
         return done.stdout
