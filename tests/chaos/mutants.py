@@ -448,7 +448,7 @@ def state_before_its_records(write_message: t.Any) -> Callable[..., t.Any]:
     return broken
 
 
-@mutant("pipeline:_Chain._deliver", "answers_come_in_another_order")
+@mutant("pipeline:_Chain._deliver", "test_answers_come_in_another_order")
 def values_in_order_of_arrival(deliver: t.Any) -> Callable[..., t.Any]:
     """A later window's values, and its bookmark, overtake an earlier one's."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import typing as t
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from medchat_swell_sandbox import Fault
@@ -408,17 +408,6 @@ FOUND: dict[str, ScenarioSpec] = {
     "casing_changes_with_every_request": MEDCHAT_ONCE(
         seed=31, chats=20, quirks=(("medchat_casing", "rotating"),)
     ),
-    "answers_come_in_another_order": SWELL_ONCE(
-        seed=32,
-        swell_messages=90,
-        days=12,
-        jitter_ms=8,
-        settings=(*SMALL, ("max_concurrency", 8)),
-        runs=tuple(
-            RunPlan(stop=Stop(how="closed_stdout+kill", after="line", at=at))
-            for at in range(12, 36, 4)
-        ),
-    ),
     # The target dies after some line: what it has got is all that the next run may rely on.
     "a_target_dies_at_any_line": ScenarioSpec(
         seed=30,
@@ -505,12 +494,30 @@ def test_changes_behind_a_refused_updated_after_come_later(runner: Runner) -> No
     assert "refused updated_after" in refused.log
 
 
+def test_answers_come_in_another_order(runner: Runner) -> None:
+    """The first days' answers are slow, so those of later days have come when the target dies."""
+    settings = (*SMALL, ("max_concurrency", 8))
+    spec = SWELL_ONCE(seed=32, swell_messages=90, days=12, settings=settings)
+    scenario = runner.prepare(spec)
+    first = date.fromisoformat(scenario.config["start_date"][:10])
+    slow = tuple(
+        Fault("slow", where=f"from_date={first + timedelta(days=n)}", times=None, delay_ms=700)
+        for n in range(-1, 2)
+    )
+
+    for line in (20, 40):
+        dies = Stop(how="closed_stdout+kill", after="line", at=line)
+        scenario.run(RunPlan(faults=slow, stop=dies, streams=("swell_messages",)))
+    scenario.run(RunPlan(streams=("swell_messages",)))
+
+
 def test_what_comes_during_a_scan_is_all_that_comes_again(runner: Runner) -> None:
     scenario = runner.prepare(MEDCHAT_ONCE(seed=26))
     scenario.run(RunPlan(during=tuple((number, "add_message") for number in range(2, 12))))
 
-    scenario.run(RunPlan())
-    scenario.run(RunPlan(days_later=1))  # what is as new as a run comes again
+    # What was created in the second in which a run starts comes again with the next one.
+    scenario.run(RunPlan(days_later=1))
+    scenario.run(RunPlan(days_later=1))
 
     assert len(scenario.runs[1].records("sms_messages")) <= 10
     assert not scenario.runs[2].records("sms_messages")
