@@ -1,7 +1,7 @@
 """Everything that this tap uses of singer_sdk's private parts, and why.
 
-The SDK may change these in any release. `tests/test_sdk_private.py` fails if the installed SDK
-lacks one of them, or if the tap uses one that is not listed here.
+The SDK may change these in any release. `tests/streams/test_sdk_private.py` fails if the
+installed SDK lacks one of them, or if the tap uses one that is not listed here.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import typing as t
 import pytest
 from medchat_swell_sandbox import Dataset, Sandbox
 from support.tap_process import ForkServer
-from tap_runs import Cli, environment
+from support.tap_runs import Cli, environment
 
 from tap_medchat_swell.http import client
 from tap_medchat_swell.redaction import REDACTOR, Redactor

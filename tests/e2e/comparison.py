@@ -12,7 +12,7 @@ from .loads import Text, key
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_runs import Record
+    from support.tap_runs import Record
 
     from .targets import Loss
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from medchat_swell_sandbox import Dataset, Sandbox
 from support.privacy import KEY, pseudonymized
-from tap_runs import STREAMS, Record, assert_whole, discover, select, sync
+from support.tap_runs import STREAMS, Record, assert_whole, discover, select, sync
 
 from .tools import plain_environment, programs
 

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
-from tap_runs import Record
+from support.tap_runs import Record
 
 from .loads import FORMS, Text
 

@@ -17,7 +17,7 @@ from medchat_swell_runs.parts import plan
 from medchat_swell_runs.states import MeltanoStates
 from medchat_swell_sandbox import Dataset, Sandbox
 from medchat_swell_sandbox.credentials import Credentials
-from tap_runs import COMMAND
+from support.tap_runs import COMMAND
 
 from .tools import ROOT, PostgreSQL, plain_environment, programs, run_program
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from medchat_swell_sandbox import Dataset, Sandbox
 from support.privacy import KEY, code
-from tap_runs import STREAMS, discover, only, select, sync
+from support.tap_runs import STREAMS, discover, only, select, sync
 
 from .loads import piped
 from .marts import Marts, Rules, in_one_form
@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from support.tap_process import Json
-    from tap_runs import Record
+    from support.tap_runs import Record
 
     from .loads import Rows
     from .tools import PostgreSQL

@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 from medchat_swell_sandbox import Dataset, Sandbox
-from tap_runs import DEFAULT_STREAMS
+from support.tap_runs import DEFAULT_STREAMS
 
 from .comparison import assert_table
 from .loads import FORMS, expected, history, let_things_happen, rows_held
@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tap_runs import Record
+    from support.tap_runs import Record
 
     from .targets import Loss
     from .tools import PostgreSQL

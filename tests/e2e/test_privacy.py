@@ -10,7 +10,7 @@ from base64 import b64encode
 import pytest
 from medchat_swell_sandbox import Dataset, Sandbox
 from support.privacy import KEY
-from tap_runs import STREAMS
+from support.tap_runs import STREAMS
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import json
 import subprocess
 import typing as t
 
-from tap_runs import STREAMS, discover, select
+from support.tap_runs import STREAMS, discover, select
 
 from .tools import check_tap, plain_environment, tap_command
 

@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from support.tap_process import Json
-    from tap_runs import Record
+    from support.tap_runs import Record
 
 
 CASES = [

@@ -9,11 +9,11 @@ from datetime import datetime, timezone
 
 import pytest
 from medchat_swell_sandbox import Fault, Quirks
-from tap_runs import discover, only, select
+from support.tap_runs import discover, only, select
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
-    from tap_runs import Cli
+    from support.tap_runs import Cli
 
 Config = dict[str, t.Any]
 MOST_MB = 400

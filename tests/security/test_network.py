@@ -7,13 +7,13 @@ import socket
 import ssl
 import typing as t
 
-import canaries
 import pytest
 import requests
-from canaries import MEDCHAT_TOKEN, PROXY_PASSWORD, SALT, SWELL_TOKEN, leaks
 from medchat_swell_sandbox import Fault, Quirks
-from servers import Connections, Proxy, Recorder
-from tap_runs import STREAMS, Cli, assert_whole, discover, only, select, sync
+from support import canaries
+from support.canaries import MEDCHAT_TOKEN, PROXY_PASSWORD, SALT, SWELL_TOKEN, leaks
+from support.servers import Connections, Proxy, Recorder
+from support.tap_runs import STREAMS, Cli, assert_whole, discover, only, select, sync
 
 from tap_medchat_swell.medchat.nested_pages import NestedPages
 

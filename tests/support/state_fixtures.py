@@ -14,15 +14,18 @@ import random
 import signal
 import typing as t
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from unittest import mock
 
 from medchat_swell_sandbox import Dataset, Fault, Sandbox, generate
 
+from support import TESTS
 from support.clocks import VendorClock, offset_to
 from support.tap_process import Json, Run, TapServer
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+FIXTURES = TESTS / "fixtures"
 FIRST_RUN = datetime(2026, 3, 2, 15, tzinfo=timezone.utc)
 NIGHT = FIRST_RUN + timedelta(days=20)
 SETTINGS: dict[str, t.Any] = {

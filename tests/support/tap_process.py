@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from support import TESTS
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from typing_extensions import Self
 
 Json = dict[str, t.Any]
-TESTS = Path(__file__).resolve().parents[1]
 SMALL_PIPE = 4096
 HANGS_AFTER = 60.0
 READ_BYTES = 1 << 16

@@ -10,7 +10,7 @@ import pytest
 from medchat_swell_sandbox import Quirks
 from singer_sdk.helpers._flattening import flatten_record, flatten_schema
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
-from tap_runs import DEFAULT_STREAMS, STREAMS, discover, only, select, sync, without_times
+from support.tap_runs import DEFAULT_STREAMS, STREAMS, discover, only, select, sync, without_times
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox

@@ -26,7 +26,7 @@ from singer_sdk.testing.tap_tests import (
     TapValidFinalStateTest,
 )
 from singer_sdk.testing.templates import StreamTestTemplate, TapTestTemplate
-from tap_runs import STREAMS, discover, only, select, signal_handlers_kept
+from support.tap_runs import STREAMS, discover, only, select, signal_handlers_kept
 
 from tap_medchat_swell.tap import TapMedchatSwell
 

@@ -11,13 +11,22 @@ import re
 import typing as t
 from datetime import datetime, timedelta, timezone
 
-import canaries
 import duckdb
 import pytest
-from canaries import EMAIL, NAME, OTHER_PHONE, PATIENT, PHONE, TEXT, found
 from medchat_swell_sandbox import Dataset, Sandbox
+from support import canaries
+from support.canaries import EMAIL, NAME, OTHER_PHONE, PATIENT, PHONE, TEXT, found
 from support.tap_process import Run
-from tap_runs import STREAMS, Cli, discover, log_lines, only, select, signal_handlers_kept, sync
+from support.tap_runs import (
+    STREAMS,
+    Cli,
+    discover,
+    log_lines,
+    only,
+    select,
+    signal_handlers_kept,
+    sync,
+)
 
 from tap_medchat_swell.medchat.chats import ChatRows, key_maker
 from tap_medchat_swell.tap import TapMedchatSwell

@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 import os
 import typing as t
-from pathlib import Path
 
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
-from tap_runs import (
+from support import TESTS
+from support.tap_runs import (
     DEFAULT_STREAMS,
     MEDCHAT_STREAMS,
     STREAMS,
@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
     from support.tap_process import Run
 
-SNAPSHOTS = Path(__file__).parent / "snapshots" / "catalog"
+SNAPSHOTS = TESTS / "snapshots" / "catalog"
 MEDCHAT = {"medchat_org_id": "org", "medchat_access_token": "token"}
 SWELL = {"swell_api_token": "token"}
 

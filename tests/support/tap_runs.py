@@ -15,7 +15,6 @@ import typing as t
 from dataclasses import dataclass
 
 from support.tap_process import ForkServer, Json, Run
-
 from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.tap import TapMedchatSwell
 

@@ -13,7 +13,7 @@ import pytest
 from medchat_swell_sandbox import Dataset, Fault, Sandbox
 from support import state_fixtures
 from support.tap_process import Json, Run
-from tap_runs import DEFAULT_STREAMS, Cli, assert_whole, sync
+from support.tap_runs import DEFAULT_STREAMS, Cli, assert_whole, sync
 
 from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.medchat import bookmark as medchat

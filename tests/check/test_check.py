@@ -7,14 +7,14 @@ import json
 import random
 import typing as t
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from medchat_swell_sandbox import Dataset, Fault, Sandbox
 from medchat_swell_sandbox.clock import utc_now
-from tap_runs import Cli, discover
+from support import ROOT
+from support.tap_runs import Cli, discover
 
 from tap_medchat_swell.check import connection, fields, findings, medchat, swell
 from tap_medchat_swell.check.findings import MAX_REQUESTS, UNKNOWN, VendorCheck
@@ -29,7 +29,6 @@ if t.TYPE_CHECKING:
 
 ALL = {"sms_chats", "sms_messages", "swell_messages", "swell_message_counts"}
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
 

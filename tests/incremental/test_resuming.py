@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from medchat_swell_sandbox import Dataset, Fault, Sandbox
 from support.tap_process import Json, Run
-from tap_runs import DEFAULT_STREAMS, STREAMS, assert_whole, discover, only, select, sync
+from support.tap_runs import DEFAULT_STREAMS, STREAMS, assert_whole, discover, only, select, sync
 
 from tap_medchat_swell.swell import marks
 

@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 from medchat_swell_sandbox import Fault, Sandbox
-from tap_runs import sync
+from support.tap_runs import sync
 
 from tap_medchat_swell.errors import VendorError
 from tap_medchat_swell.http import client

@@ -11,7 +11,7 @@ import pytest
 from medchat_swell_sandbox import Dataset, Quirks, Sandbox
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from support.privacy import KEY, SIGNALS, SURROGATES, pseudonymized, safe
-from tap_runs import STREAMS, discover, only, select, sync
+from support.tap_runs import STREAMS, discover, only, select, sync
 
 if t.TYPE_CHECKING:
     from support.tap_process import Json, Run

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from types import SimpleNamespace
 
 from medchat_swell_sandbox import Fault, Sandbox
-from tap_runs import sync
+from support.tap_runs import sync
 
 from tap_medchat_swell import progress
 from tap_medchat_swell.redaction import CLEAR_REST, RedactedStream

@@ -6,7 +6,7 @@ import typing as t
 
 import pytest
 from medchat_swell_sandbox import Fault, Sandbox
-from tap_runs import MEDCHAT_STREAMS, assert_whole, discover, only, select, sync
+from support.tap_runs import MEDCHAT_STREAMS, assert_whole, discover, only, select, sync
 
 if t.TYPE_CHECKING:
     from support.tap_process import Json, Run

@@ -9,7 +9,7 @@ import typing as t
 from importlib.metadata import version
 
 import pytest
-from tap_runs import DEFAULT_STREAMS, Cli, assert_whole, discover, only, select
+from support.tap_runs import DEFAULT_STREAMS, Cli, assert_whole, discover, only, select
 
 from tap_medchat_swell import settings
 

@@ -14,19 +14,21 @@ import sys
 import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import duckdb
 import pytest
+from support import ROOT
 from support.tap_process import Run
-from tap_runs import assert_whole, environment
+from support.tap_runs import assert_whole, environment
 
 if t.TYPE_CHECKING:
+    from pathlib import Path
+
     from medchat_swell_sandbox import Sandbox
 
 Config = dict[str, t.Any]
 TODAY = datetime.now(timezone.utc).date()
-DOCUMENT = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text("utf-8")
 # A shell starts it: a first line cannot hold a path with spaces.
 MELTANO = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"

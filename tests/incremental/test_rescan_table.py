@@ -7,9 +7,9 @@ import itertools
 import re
 import typing as t
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
+from support import ROOT
 
 from tap_medchat_swell.medchat.bookmark import History, Window, due, fit
 from tap_medchat_swell.pagination import ODataSkipPaginator
@@ -18,7 +18,6 @@ from tap_medchat_swell.time_ranges import TimeRange
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE, DAY, YEARS = 100, 86_400, 5
 CHATS_PER_WINDOW = 40 * (PAGE - 1)
 NIGHTS = 120

@@ -10,7 +10,7 @@ import typing as t
 import pytest
 from medchat_swell_sandbox import Dataset, Fault, Sandbox
 from support.tap_process import Run
-from tap_runs import Cli, assert_whole, signal_handlers_kept
+from support.tap_runs import Cli, assert_whole, signal_handlers_kept
 
 from tap_medchat_swell import sync_run
 from tap_medchat_swell.errors import ShutdownRequested

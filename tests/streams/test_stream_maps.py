@@ -4,7 +4,7 @@ import typing as t
 
 import pytest
 from singer_sdk.mapper import CustomStreamMap
-from tap_runs import sync
+from support.tap_runs import sync
 
 from tap_medchat_swell.stream import load_schema
 from tap_medchat_swell.stream_maps import FUNCTIONS, map_problems

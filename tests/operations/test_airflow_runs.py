@@ -13,13 +13,12 @@ import pytest
 from medchat_swell_runs import parts, pipe, report, states
 from medchat_swell_runs.pipe import Programs, RunFailed
 from medchat_swell_runs.states import FolderStates, MeltanoStates, open_store
-from tap_runs import COMMAND, sync
+from support.tap_runs import COMMAND, sync
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
 
 Config = dict[str, t.Any]
-ROOT = Path(__file__).resolve().parents[1]
 # Writes each STATE that it receives, and how many records came before; fails if told to.
 TARGET = """
 import json, os, sys

@@ -12,7 +12,7 @@ from support import state_fixtures
 from support.clocks import VendorClock, offset_to
 from support.state_fixtures import FIRST_RUN, NIGHT, Recorder
 from support.tap_process import Json, Run, TapServer
-from tap_runs import STREAMS, Record, assert_counts, assert_row
+from support.tap_runs import STREAMS, Record, assert_counts, assert_row
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

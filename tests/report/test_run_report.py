@@ -9,17 +9,18 @@ import stat
 import time
 import typing as t
 from collections import Counter
-from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from medchat_swell_sandbox import Dataset, Fault, Quirks, Sandbox
+from support import ROOT
 from support.tap_process import Run
-from tap_runs import DEFAULT_STREAMS, Cli, sync
+from support.tap_runs import DEFAULT_STREAMS, Cli, sync
 
-SCHEMA = json.loads(
-    (Path(__file__).parent.parent / "docs" / "run-report.schema.json").read_text("utf-8")
-)
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = json.loads((ROOT / "docs" / "run-report.schema.json").read_text("utf-8"))
 Report = dict[str, t.Any]
 
 
@@ -124,7 +125,7 @@ def test_a_run_that_reads_nothing(config: dict[str, t.Any], path: Path) -> None:
 
 
 def _nothing_selected(config: dict[str, t.Any]) -> dict[str, t.Any]:
-    from tap_runs import discover, select  # noqa: PLC0415
+    from support.tap_runs import discover, select  # noqa: PLC0415
 
     catalog = discover(config)
     return select(catalog, {entry["tap_stream_id"]: False for entry in catalog["streams"]})

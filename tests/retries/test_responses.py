@@ -14,7 +14,7 @@ import pytest
 import requests
 import urllib3.exceptions
 from medchat_swell_sandbox import Fault
-from tap_runs import SWELL_STREAMS, assert_whole, discover, only, select, sync
+from support.tap_runs import SWELL_STREAMS, assert_whole, discover, only, select, sync
 
 from tap_medchat_swell.bookmark import VERSION
 from tap_medchat_swell.errors import PageTooLargeError, VendorError

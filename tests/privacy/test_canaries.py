@@ -8,12 +8,12 @@ import socket
 import sys
 import typing as t
 
-import canaries
 import pytest
-from canaries import MEDCHAT_TOKEN, NAME, PHONE, SALT, SWELL_TOKEN, TEXT, found, leaks
 from medchat_swell_sandbox import Fault, Quirks, Sandbox
+from support import canaries
+from support.canaries import MEDCHAT_TOKEN, NAME, PHONE, SALT, SWELL_TOKEN, TEXT, found, leaks
 from support.tap_process import Run
-from tap_runs import STREAMS, Cli, discover, only, select, sync
+from support.tap_runs import STREAMS, Cli, discover, only, select, sync
 
 from tap_medchat_swell import progress
 from tap_medchat_swell.redaction import MASK

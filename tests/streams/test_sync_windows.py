@@ -10,7 +10,7 @@ from datetime import datetime
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from medchat_swell_sandbox import Fault, Quirks, Sandbox
-from tap_runs import DEFAULT_STREAMS, Record, discover, only, select, sync
+from support.tap_runs import DEFAULT_STREAMS, Record, discover, only, select, sync
 
 if t.TYPE_CHECKING:
     from support.tap_process import Json, Run
