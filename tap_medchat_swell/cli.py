@@ -27,9 +27,12 @@ from tap_medchat_swell.settings import ENV_PREFIX, REFUSED, is_blank
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    import click
+
 Json = dict[str, t.Any]
 
 FAILED = 1
+NO_RUN = {"--about", "--check", "--discover", "--merge-states", "--test"}  # options in place of one
 BOOLEANS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
@@ -46,6 +49,12 @@ OBJECTS = ("stream_maps", "stream_map_config", "faker_config")
 
 class TapCommand(SingerCommand):
     """The SDK's command; failures end it with one sentence in place of a traceback."""
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note whether the tap is to run before the configuration is read."""
+        ctx.meta["is_run"] = not any(arg.partition("=")[0] in NO_RUN for arg in args)
+        return super().parse_args(ctx, args)
 
     @override
     def main(self, *args: t.Any, **kwargs: t.Any) -> t.Any:

@@ -174,7 +174,10 @@ def _cells(entry: Report) -> Iterator[str]:
 
 
 def save(report: Report, path: str) -> None:
-    """Write the report; a reader of the file sees the old one or this one. Raises OSError."""
+    """Write the report; a reader of the file sees the old one or this one.
+
+    Raises OSError, or ValueError for a path that no file can have.
+    """
     folder = Path(path).parent
     number, temporary = tempfile.mkstemp(prefix=".run-report-", dir=folder)  # readable by its owner
     try:
@@ -182,6 +185,6 @@ def save(report: Report, path: str) -> None:
             json.dump(report, file, indent=2)
             file.write("\n")
         os.replace(temporary, path)  # noqa: PTH105 - both are texts
-    except OSError:
+    except (OSError, ValueError):
         Path(temporary).unlink(missing_ok=True)
         raise

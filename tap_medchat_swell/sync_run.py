@@ -15,12 +15,13 @@ from singer_sdk.singerlib.encoding.simple import StateMessage
 from tap_medchat_swell import pipeline, progress, run_report
 from tap_medchat_swell.errors import ShutdownRequested, TapError
 from tap_medchat_swell.http.rate_limiter import RateLimiter
-from tap_medchat_swell.settings import CREDENTIALS, Options
+from tap_medchat_swell.settings import CREDENTIALS, ENV_PREFIX, Options
 from tap_medchat_swell.sync_windows import SyncWindows
 from tap_medchat_swell.timestamps import now
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    import logging
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from types import FrameType
 
     from singer_sdk import Tap
@@ -47,6 +48,47 @@ def signals_deferred() -> Generator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _tell(report: dict[str, t.Any], path: str, logger: logging.Logger) -> None:
+    """Save a report, and log it as the last lines of its run."""
+    _save(report, path, logger)
+    logger.info("Run report:\n%s", run_report.table(report))
+
+
+def _save(report: dict[str, t.Any], path: str, logger: logging.Logger) -> None:
+    if path:
+        try:
+            run_report.save(report, path)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "not a valid path"
+            logger.warning("The report cannot be written to report_path: %s.", why)
+
+
+@contextlib.contextmanager
+def refusals_reported(
+    tap: type[Tap], config: Mapping[str, t.Any], *, is_run: bool
+) -> Generator[None]:
+    """Report a run that is refused before it begins, whatever its configuration holds."""
+    started = now()
+    try:
+        yield
+    except Exception as error:
+        if is_run:
+            texts = {
+                name: value.strip() for name, value in config.items() if isinstance(value, str)
+            }
+            head = {
+                "run_id": str(uuid.uuid4()),
+                "started_at": started,
+                "tap_version": tap.plugin_version,
+                "account_name": texts.get("account_name") or "default",
+                "until": None,
+            }
+            # A variable that cannot be read keeps all others from being part of `config`.
+            path = texts.get("report_path") or os.environ.get(f"{ENV_PREFIX}REPORT_PATH", "")
+            _tell(run_report.build((), {}, {}, error, head), path.strip(), tap.logger)
+        raise
 
 
 class SyncRun:
@@ -103,8 +145,7 @@ class SyncRun:
             raise
         finally:
             report = self._make_report(ended_by)
-            self._save(report)
-            self.tap.logger.info("Run report:\n%s", run_report.table(report))
+            _tell(report, self.options.report_path, self.tap.logger)
 
     def _read_all(self) -> None:
         self.check_stop()
@@ -199,7 +240,8 @@ class SyncRun:
 
     def _save_stuck(self, signum: int) -> None:
         """Save the report of a run that is stuck, in another thread."""
-        self._save(self._make_report(ShutdownRequested(signum)))
+        report = self._make_report(ShutdownRequested(signum))
+        _save(report, self.options.report_path, self.tap.logger)
 
     def _make_report(self, ended_by: BaseException | None) -> dict[str, t.Any]:
         head = {
@@ -209,12 +251,3 @@ class SyncRun:
             "until": self.options.end_date,
         }
         return run_report.build(self._running, self.rate_limiters, self._failures, ended_by, head)
-
-    def _save(self, report: dict[str, t.Any]) -> None:
-        if self.options.report_path:
-            try:
-                run_report.save(report, self.options.report_path)
-            except OSError as error:
-                self.tap.logger.warning(
-                    "The report cannot be written to report_path: %s.", error.strerror
-                )

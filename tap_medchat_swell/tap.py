@@ -39,7 +39,7 @@ from tap_medchat_swell.stream import load_schema
 from tap_medchat_swell.swell.api import SwellApi
 from tap_medchat_swell.swell.counts import CountScan, SwellMessageCounts
 from tap_medchat_swell.swell.messages import MessageScan, SwellMessages
-from tap_medchat_swell.sync_run import SyncRun, signals_deferred
+from tap_medchat_swell.sync_run import SyncRun, refusals_reported, signals_deferred
 from tap_medchat_swell.sync_windows import SyncWindows
 from tap_medchat_swell.writer import BufferedWriter
 
@@ -301,12 +301,13 @@ class TapMedchatSwell(Tap):
         Here rather than in the SDK, so that secrets are protected before anything is logged.
         """
         result = super().cb_config(ctx, param, ())
-        for path in value:
-            if path != "ENV":
-                result.config |= load_config(path)
-        redaction.protect_config(result.config)
-        if "ENV" in value:
-            result.config |= cls.read_environment()
+        with refusals_reported(cls, result.config, is_run=ctx.meta["is_run"]):
+            for path in value:
+                if path != "ENV":
+                    result.config |= load_config(path)
+            redaction.protect_config(result.config)
+            if "ENV" in value:
+                result.config |= cls.read_environment()
         return result
 
     @override
@@ -349,11 +350,13 @@ class TapMedchatSwell(Tap):
             return
         cls.logger.addFilter(_is_news)
         cls.print_version(print_fn=cls.logger.info)
-        tap = cls(
-            config=config.config if config else None,
-            state=read_object(state, "state") if state else None,
-            catalog=read_object(catalog, "catalog") if catalog else None,
-        )
+        given = config.config if config else {}
+        with refusals_reported(cls, given, is_run=check is None):
+            tap = cls(
+                config=given,
+                state=read_object(state, "state") if state else None,
+                catalog=read_object(catalog, "catalog") if catalog else None,
+            )
         # What the imports have left behind lives as long as the process: without this the
         # garbage collector walks through it again and again.
         gc.freeze()

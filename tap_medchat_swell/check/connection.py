@@ -22,14 +22,17 @@ TOO_FAR = 300
 LIMIT = re.compile(r"(x-)?rate-?limit\b.*|retry-after")
 
 
-def reached(vendor: str, url: str) -> Finding:
+def reached(vendor: str, url: str, client: Client) -> Iterator[Finding]:
     """How the address was reached; only after an answer has come."""
     proxy = requests.utils.select_proxy(url, environment(url)["proxies"])
     place = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else None
     way = f"through the proxy {place.hostname}:{place.port or 80}" if place else "without a proxy"
-    is_tls = url.lower().startswith("https:")
-    tls = "TLS, certificate verified" if is_tls else "plain http: this machine only"
-    return Finding(vendor, "address", url, tls, f"reached {way}")
+    yield Finding(vendor, "address", url, "an answer", f"reached {way}")
+    tls = functools.partial(Finding, vendor, "TLS", f"the connection, {way}")
+    if client.tls_version:
+        yield tls("a valid certificate", client.tls_version.replace("v", " "))
+    else:
+        yield tls("plain http", "none", "Plain http is for this machine only.")
 
 
 def clock(vendor: str, client: Client) -> Finding:

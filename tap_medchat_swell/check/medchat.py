@@ -115,7 +115,7 @@ def check(options: Options, limiter: RateLimiter, selected: Collection[str]) -> 
 def access(chats: Chats) -> Iterator[Finding]:
     """One chat."""
     rows = chats.ask(1).page.rows
-    yield connection.reached("MedChat", chats.options.medchat_api_url)
+    yield from connection.reached("MedChat", chats.options.medchat_api_url, chats.api.client)
     yield found("token", "one chat", "MedChat answered with 200", "accepted")
     yield found("scope for sms_chats", "one chat", "no 403", "present")
     organization = functools.partial(found, "organization", "one chat since start_date")

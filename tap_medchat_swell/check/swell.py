@@ -154,7 +154,7 @@ def access(messages: Messages) -> Iterator[Finding]:
     messages.windows.append((DayRange(last - width, last), answer))
     messages.at = now() + messages.api.client.clock_offset
     placement = messages.options.swell_token_placement
-    yield connection.reached("Swell", messages.options.swell_api_url)
+    yield from connection.reached("Swell", messages.options.swell_api_url, messages.api.client)
     yield found("token", f"messages, token in the {placement}", "200", "accepted")
     yield found("scope for swell_messages", "messages", "no 403", "present")
 

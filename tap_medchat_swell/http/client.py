@@ -89,6 +89,11 @@ class Client:
         self.clock_offset = timedelta()
         self.headers_seen: dict[str, str] = {}
 
+    @property
+    def tls_version(self) -> str:
+        """The version of the last connection, such as TLSv1.3; empty without TLS."""
+        return self._transport.tls_version
+
     def close(self) -> None:
         """Cancel waiting requests and drop idle connections."""
         self._closed = True

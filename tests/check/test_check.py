@@ -66,6 +66,7 @@ MEDCHAT: list[tuple[dict[str, t.Any], dict[str, str]]] = [
         {},
         {
             "address": "reached without a proxy",
+            "TLS": "none",
             "token": "accepted",
             "organization": "right",
             "scope for sms_messages (M16)": "present",
@@ -555,10 +556,15 @@ def test_the_proxy_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://user:proxy-password@proxy.example:3128")
 
-    finding = connection.reached("MedChat", "https://medchatapp.com/smschatapi")
+    url = "https://medchatapp.com/smschatapi"
+    client = t.cast("t.Any", SimpleNamespace(tls_version="TLSv1.3"))
 
-    assert finding.reading == "reached through the proxy proxy.example:3128"
-    assert "proxy-password" not in repr(finding)
+    address, tls = connection.reached("MedChat", url, client)
+
+    assert address.reading == "reached through the proxy proxy.example:3128"
+    assert tls.reading == "TLS 1.3"
+    assert "through the proxy" in tls.asked
+    assert "proxy-password" not in repr([address, tls])
 
 
 class TestCommand:

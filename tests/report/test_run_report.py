@@ -124,6 +124,63 @@ def test_a_run_that_reads_nothing(config: dict[str, t.Any], path: Path) -> None:
     assert report["verdict"].startswith("Failed: No stream is selected")
 
 
+@pytest.mark.parametrize(
+    ("setting", "documents"),
+    [
+        ({"start_date": "soon"}, {}),
+        ({"privacy_profile": "pseudonymized"}, {}),
+        ({}, {"state": "no JSON"}),
+        ({}, {"catalog": {"streams": 7}}),
+    ],
+)
+def test_a_run_that_is_refused(
+    config: dict[str, t.Any],
+    path: Path,
+    cli: Cli,
+    setting: dict[str, str],
+    documents: dict[str, t.Any],
+) -> None:
+    run = cli(config={**config, **setting, "account_name": "north"}, **documents)
+
+    assert run.code == 1
+    report = load(path)
+    assert (report["result"], report["streams"]) == ("failed", [])
+    assert report["account_name"] == "north"
+    assert report["verdict"] == f"Failed: {run.errors[-1]}"
+    assert report["verdict"] in run.log.splitlines()
+
+
+def test_a_variable_that_cannot_be_read_hides_no_report_path(cli: Cli, path: Path) -> None:
+    env = {"TAP_MEDCHAT_SWELL_MAX_RETRIES": "many", "TAP_MEDCHAT_SWELL_REPORT_PATH": str(path)}
+
+    assert cli("--config", "ENV", env=env).code == 1
+
+    assert load(path)["verdict"] == "Failed: TAP_MEDCHAT_SWELL_MAX_RETRIES must be a whole number."
+
+
+@pytest.mark.parametrize("option", ["--check", "--check=json", "--discover", "--test", "--about"])
+def test_what_is_no_run_has_no_report(
+    config: dict[str, t.Any], path: Path, cli: Cli, option: str
+) -> None:
+    env = {"TAP_MEDCHAT_SWELL_MAX_RETRIES": "many"}
+    config["start_date"] = "soon"
+
+    runs = [cli(option, config=config), cli(option, "--config", "ENV", env=env, config=config)]
+
+    assert not path.exists()
+    assert "Run report" not in runs[0].log + runs[1].log
+
+
+def test_a_report_path_that_no_file_can_have(config: dict[str, t.Any], cli: Cli) -> None:
+    config |= {"start_date": "soon", "report_path": "a\0b"}
+
+    run = cli(config=config)
+
+    assert run.code == 1
+    assert "cannot be written to report_path: not a valid path." in run.log
+    assert list(cli.folder.glob(".run-report*")) == []
+
+
 def _nothing_selected(config: dict[str, t.Any]) -> dict[str, t.Any]:
     from support.tap_runs import discover, select  # noqa: PLC0415
 

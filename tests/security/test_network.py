@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import ssl
 import typing as t
+from pathlib import Path
 
 import pytest
 import requests
@@ -19,12 +21,12 @@ from tap_medchat_swell.medchat.nested_pages import NestedPages
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from medchat_swell_sandbox import Sandbox
     from support.tap_process import Run
 
 Config = dict[str, t.Any]
+LOCALHOST = Path(__file__).with_name("localhost.pem")  # a key and its certificate, up to 2120
 DEBUG = {"TAP_MEDCHAT_SWELL_LOGLEVEL": "DEBUG"}
 
 
@@ -209,6 +211,24 @@ def test_certificates_are_verified(config: Config, monkeypatch: pytest.MonkeyPat
     assert run.code == 1
     assert "did not present a valid certificate" in run.errors[0]
     assert set(seen) == {("https", True), ("https", "/a/bundle.pem")}
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_check_names_the_version_of_tls(
+    recorder: Recorder, recorded: Config, cli: Cli, version: ssl.TLSVersion
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = version
+    context.load_cert_chain(LOCALHOST)
+    recorder.socket = context.wrap_socket(recorder.socket, server_side=True)
+    recorded["medchat_api_url"] = recorded["medchat_api_url"].replace("http:", "https:")
+
+    run = cli("--check=json", config=recorded, env={"REQUESTS_CA_BUNDLE": str(LOCALHOST)})
+
+    medchat, swell = json.loads(run.stdout)["vendors"]
+    found = {finding["question"]: finding["reading"] for finding in medchat["findings"]}
+    assert found["TLS"] == version.name.replace("v1_", " 1.")
+    assert "TLS" not in {finding["question"] for finding in swell["findings"]}, "not reached"
 
 
 def clean(run: Run) -> bool:
