@@ -1,13 +1,13 @@
 """docs/operations.md: each recipe's commands run as written, but for dates and durations.
 
-In place of Meltano stands a script that runs the real tap with a state per state id.
+In place of Meltano stands a script that runs the real tap with a state per state id. What is
+Meltano's own is done by the real one in tests/e2e/test_operations.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from datetime import datetime, timedelta, timezone
 
 import duckdb
 import pytest
-from support import ROOT
+from support.recipes import EXPORT, commands, cron_command
 from support.tap_process import Run
 from support.tap_runs import assert_whole, environment
 
@@ -28,7 +28,6 @@ if t.TYPE_CHECKING:
 
 Config = dict[str, t.Any]
 TODAY = datetime.now(timezone.utc).date()
-DOCUMENT = (ROOT / "docs" / "operations.md").read_text("utf-8")
 # A shell starts it: a first line cannot hold a path with spaces.
 MELTANO = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
@@ -60,14 +59,6 @@ sys.exit(tap.wait())
 """
 
 
-def commands(heading: str, language: str = "bash") -> list[str]:
-    """The blocks below a heading."""
-    section = DOCUMENT.partition(f"\n### {heading}\n")[2].partition("\n### ")[0]
-    found = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    assert found, heading
-    return found
-
-
 @dataclass
 class Project:
     """A folder with the stand-in for Meltano, and the settings in the environment."""
@@ -79,9 +70,8 @@ class Project:
         variables = {
             f"TAP_MEDCHAT_SWELL_{name.upper()}": str(value) for name, value in self.config.items()
         }
-        [setup] = re.findall(r"^export .*$", DOCUMENT, re.MULTILINE)
         return subprocess.run(
-            ["/bin/bash", "-c", f"{setup}\n{command}"],
+            ["/bin/bash", "-c", f"{EXPORT}\n{command}"],
             cwd=self.folder,
             env={**environment(self.folder), **variables},
             capture_output=True,
@@ -203,14 +193,12 @@ def test_a_new_clinic(project: Project) -> None:
 
 def cron(project: Project, line: str) -> subprocess.CompletedProcess[str]:
     """Run a line as cron does: sh, no environment, and an unescaped % ends it."""
-    command = line.split(maxsplit=5)[5].replace("/srv/messages", str(project.folder))
-    assert not re.search(r"(?<!\\)%", command)
     variables = {
         f"TAP_MEDCHAT_SWELL_{name.upper()}={value}\n" for name, value in project.config.items()
     }
     (project.folder / ".env").write_text("".join(variables))
     return subprocess.run(
-        ["/bin/sh", "-c", command.replace("\\%", "%")],
+        ["/bin/sh", "-c", cron_command(line, project.folder)],
         cwd="/",
         env={
             name: os.environ[name]
