@@ -226,6 +226,41 @@ class TestParts:
         assert planned[-1]["dates"]["end_date"] == end
         assert len(planned) <= 2
 
+    @pytest.mark.parametrize(
+        ("minutes", "count"), [([0.0], 1), ([3.0, 46.0], 4), ([None, 15.0], 1), ([1e6], 1024)]
+    )
+    def test_how_many_by_the_longer_vendor(self, minutes: list[float | None], count: int) -> None:
+        vendors = [{"estimate": m and {"first_load": {"minutes": m}}} for m in minutes]
+
+        assert parts.suggested_count({"vendors": vendors}) == count
+
+    def test_how_many_by_a_check(
+        self, config: Config, programs: Programs, sandbox: Sandbox
+    ) -> None:
+        slow = {**config, "requests_per_minute": 6000, "start_date": "2020-01-01"}
+
+        found = pipe.check(programs, slow)
+
+        # Thousands of counts, a request each.
+        assert found["vendors"][1]["estimate"]["first_load"]["minutes"] > 0.3
+        assert parts.suggested_count(found) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "sentence"),
+        [
+            ("swell_api_token", "Swell rejected the credentials"),
+            ("start_date", "Config validation failed: start_date"),
+        ],
+    )
+    def test_a_check_that_fails_says_why(
+        self, config: Config, programs: Programs, name: str, sentence: str
+    ) -> None:
+        with pytest.raises(RunFailed, match=sentence) as failed:
+            pipe.check(programs, {**config, name: "wrongCanary"})
+
+        assert failed.value.is_hopeless
+        assert "Canary" not in str(failed.value)
+
     def test_gather(self, config: Config, programs: Programs, store: FolderStates) -> None:
         planned = parts.plan("north", config["start_date"], None, 4)
         for part in planned[::-1]:

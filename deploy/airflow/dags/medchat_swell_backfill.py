@@ -18,7 +18,13 @@ RETRY_DELAY = timedelta(seconds=int(deployment.variable("RETRY_SECONDS", "300"))
     start_date=datetime(2024, 1, 1, tzinfo=timezone.utc),
     params={
         "account": Param("default", type="string"),
-        "parts": Param(12, type="integer", minimum=1, maximum=1024),
+        "parts": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=parts.MAX_PARTS,
+            description=f"Default: parts of about {parts.PART_MINUTES} minutes, by --check",
+        ),
         "end": Param(None, type=["null", "string"], description="Default: up to now"),
     },
 )
@@ -28,8 +34,10 @@ def medchat_swell_backfill() -> None:
     @task
     def plan() -> list[parts.Part]:
         params: t.Any = get_current_context()["params"]
-        start = deployment.settings_of(params["account"])["start_date"]
-        return parts.plan(params["account"], start, params["end"], params["parts"])
+        account = params["account"]
+        start = deployment.settings_of(account)["start_date"]
+        count = params["parts"] or parts.suggested_count(deployment.check(account))
+        return parts.plan(account, start, params["end"], count)
 
     @task(
         max_active_tis_per_dag=AT_ONCE,

@@ -52,6 +52,14 @@ def _extra(name: str) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", connection.extra_dejson)
 
 
+def check(account: str) -> dict[str, t.Any]:
+    """What the tap's --check=json finds. Raises AirflowException where a sync would not work."""
+    try:
+        return pipe.check(pipe.Programs(tap(), []), settings_of(account))
+    except pipe.RunFailed as failed:
+        raise _airflow_error(failed) from None
+
+
 def load(account: str, state_name: str | None, **dates: str) -> None:
     """Run `tap | target` for an account, and push the run's report as XCom `report`.
 
@@ -68,7 +76,11 @@ def load(account: str, state_name: str | None, **dates: str) -> None:
         report |= pipe.run(programs, settings, keep, state_name or "")
     except pipe.RunFailed as failed:
         report |= {**failed.report, "result": "failed", "verdict": str(failed)}
-        kind = AirflowFailException if failed.is_hopeless else AirflowException
-        raise kind(str(failed)) from None
+        raise _airflow_error(failed) from None
     finally:
         context["ti"].xcom_push(key="report", value=report)
+
+
+def _airflow_error(failed: pipe.RunFailed) -> AirflowException:
+    kind = AirflowFailException if failed.is_hopeless else AirflowException
+    return kind(str(failed))

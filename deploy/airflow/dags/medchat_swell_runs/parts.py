@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import tempfile
 import typing as t
@@ -13,12 +14,23 @@ if t.TYPE_CHECKING:
     from medchat_swell_runs.states import StateStore
 
 
+PART_MINUTES = 15
+MAX_PARTS = 1024  # Airflow's core.max_map_length
+
+
 class Part(t.TypedDict):
     """What a task reads: `dates` are the tap's start_date and end_date."""
 
     account: str
     state_name: str
     dates: dict[str, str]
+
+
+def suggested_count(check: dict[str, t.Any]) -> int:
+    """How many parts of about PART_MINUTES a history has, by the estimate of --check=json."""
+    estimates = [vendor["estimate"] for vendor in check["vendors"] if vendor["estimate"]]
+    minutes = max((estimate["first_load"]["minutes"] for estimate in estimates), default=0)
+    return min(MAX_PARTS, max(1, math.ceil(minutes / PART_MINUTES)))
 
 
 def plan(account: str, start: str, end: str | None, count: int) -> list[Part]:

@@ -94,6 +94,25 @@ def run(
     return t.cast("Json", document)
 
 
+def check(programs: Programs, settings: Mapping[str, t.Any]) -> Json:
+    """What the tap's --check=json prints. Raises RunFailed if a sync would not work."""
+    done = subprocess.run(  # noqa: S603 - no shell
+        [*programs.tap, "--config", "ENV", "--check=json"],
+        env=programs.environment(tap_variables(settings)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    document: Json = json.loads(done.stdout) if done.stdout else {"vendors": []}
+    if done.returncode:
+        findings = [each for vendor in document["vendors"] for each in vendor["findings"]]
+        errors = [each["meaning"] for each in findings if each["verdict"] == "problem"]
+        _listen(done.stderr.splitlines(), errors)
+        raise RunFailed(" ".join(errors) or "The tap's --check failed.", document)
+    return document
+
+
 @contextlib.contextmanager
 def _piped(
     programs: Programs, arguments: list[str], variables: Json, folder: Path
