@@ -1,4 +1,7 @@
-"""The DAGs of deploy/airflow, run by Airflow itself: many accounts, a history in parts."""
+"""The DAGs of deploy/airflow, run by Airflow itself: many accounts, a history in parts.
+
+Tap and target are those of the image.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,23 @@ from medchat_swell_runs.parts import plan
 from medchat_swell_runs.states import MeltanoStates
 from medchat_swell_sandbox import Dataset, Sandbox
 from medchat_swell_sandbox.credentials import Credentials
-from support.tap_runs import COMMAND
 
-from .tools import ROOT, PostgreSQL, plain_environment, programs, run_program
+from .image import build
+from .targets import duckdb_table
+from .tools import ROOT, PostgreSQL, Row, plain_environment, programs, run_program
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 ACCOUNTS, BAD_TOKENS, DOWN = 50, (7, 21, 42), 33
-PARTS = 6
+PARTS = 60
 SCHEMA = "clinics"
 STREAMS = ("sms_chats", "sms_messages", "swell_messages")
 # Kills the tap when it reads the third part for the first time.
 KILLED_ONCE = """#!/bin/sh
 if [ "$TAP_MEDCHAT_SWELL_START_DATE" = "{start}" ] && mkdir '{folder}/killed' 2>/dev/null; then
-    {tap} "$@" | head -c 20000
+    {tap} "$@" | head -c 5000
     kill -9 $$
 fi
 exec {tap} "$@"
@@ -83,24 +87,32 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (airflow.folder / "airflow.db").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is /opt in the image of the Containerfile."""
+    return build(tmp_path_factory.mktemp("image"))
+
+
 @pytest.fixture
-def airflow(prepared: bytes, tmp_path: Path, postgres: PostgreSQL) -> Airflow:
+def airflow(prepared: bytes, tmp_path: Path, image: Path) -> Airflow:
     folder = tmp_path / "airflow"
     folder.mkdir()
     (folder / "airflow.db").write_bytes(prepared)
-    target = programs("target-postgres") / "target-postgres"
-    result = Airflow(
+    target = image / "target" / "bin" / "target-postgres"
+    return Airflow(
         folder,
         {
-            "MEDCHAT_SWELL_TAP": shlex.join(COMMAND),
-            "MEDCHAT_SWELL_TARGET": f"{shlex.quote(str(target))} --config ENV",
+            "MEDCHAT_SWELL_TAP": str(image / "tap" / "bin" / "tap-medchat-swell"),
+            "MEDCHAT_SWELL_TARGET": f"{target} --config ENV",
             "MEDCHAT_SWELL_STATES": str(tmp_path / "states"),
             "MEDCHAT_SWELL_RETRIES": "0",
             "MEDCHAT_SWELL_RETRY_SECONDS": "0",
-            "PYTHONPATH": str(ROOT),
         },
     )
-    result.connect(
+
+
+def into_postgres(airflow: Airflow, postgres: PostgreSQL) -> None:
+    airflow.connect(
         "target",
         TARGET_POSTGRES_HOST="127.0.0.1",
         TARGET_POSTGRES_PORT=str(postgres.port),
@@ -109,7 +121,17 @@ def airflow(prepared: bytes, tmp_path: Path, postgres: PostgreSQL) -> Airflow:
         TARGET_POSTGRES_DATABASE="postgres",
         TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA=SCHEMA,
     )
-    return result
+
+
+def into_duckdb(airflow: Airflow, folder: Path) -> Path:
+    """Have the target that starts fastest write into a database of its own."""
+    database, config = folder / "warehouse.duckdb", folder / "duckdb.json"
+    settings = {"filepath": str(database), "default_target_schema": SCHEMA}
+    config.write_text(json.dumps({**settings, "add_record_metadata": True}), "utf-8")
+    target = programs("target-duckdb") / "target-duckdb"
+    airflow.variables["MEDCHAT_SWELL_TARGET"] = shlex.join([str(target), "--config", str(config)])
+    airflow.connect("target")
+    return database
 
 
 def clinic(number: int) -> str:
@@ -150,12 +172,13 @@ def rows_of(sandbox: Sandbox, account: str) -> dict[str, set[tuple[str, str]]]:
     return {stream: {(account, str(row["id"])) for row in truth[stream]} for stream in STREAMS}
 
 
-def loaded(postgres: PostgreSQL, stream: str) -> list[tuple[str, str]]:
-    return [(row["account_name"], str(row["id"])) for row in postgres.rows(stream, SCHEMA)]
+def keys(rows: list[Row]) -> list[tuple[str, str]]:
+    return [(row["account_name"], str(row["id"])) for row in rows]
 
 
 def test_a_night_of_many_accounts(airflow: Airflow, postgres: PostgreSQL) -> None:
     failing = {clinic(number) for number in (*BAD_TOKENS, DOWN)}
+    into_postgres(airflow, postgres)
     with clinics() as sandboxes, socket.create_server(("127.0.0.1", 0)) as free:
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
         free.close()
@@ -177,7 +200,7 @@ def test_a_night_of_many_accounts(airflow: Airflow, postgres: PostgreSQL) -> Non
     assert {clinic(number) for number in states if states[number] == "failed"} == failing
     assert {states[number] for number in states} == {"failed", "success"}
     for stream in STREAMS:
-        rows = loaded(postgres, stream)
+        rows = keys(postgres.rows(stream, SCHEMA))
         wanted = set().union(*(truth[name][stream] for name in truth if name not in failing))
         assert len(rows) == len(set(rows))
         assert set(rows) == wanted, stream
@@ -188,25 +211,23 @@ def test_a_night_of_many_accounts(airflow: Airflow, postgres: PostgreSQL) -> Non
         assert b"Canary" not in place
 
 
-def test_a_history_in_parts_one_of_which_is_killed(
-    airflow: Airflow, postgres: PostgreSQL, tmp_path: Path
-) -> None:
-    data = Dataset.generate(seed=3, chats=60, messages_per_chat=3, swell_messages=60, days=24)
+def test_a_history_in_parts_one_of_which_is_killed(airflow: Airflow, tmp_path: Path) -> None:
+    data = Dataset.generate(
+        seed=3, chats=2 * PARTS, messages_per_chat=3, swell_messages=2 * PARTS, days=PARTS + 2
+    )
+    database = into_duckdb(airflow, tmp_path)
     with Sandbox(data) as sandbox:
         config = sandbox.tap_config()
         planned = plan("north", str(config["start_date"]), None, PARTS)
         tap = tmp_path / "tap"
-        tap.write_text(
-            KILLED_ONCE.format(
-                start=planned[2]["dates"]["start_date"], folder=tmp_path, tap=shlex.join(COMMAND)
-            ),
-            "utf-8",
+        script = KILLED_ONCE.format(
+            start=planned[2]["dates"]["start_date"],
+            folder=tmp_path,
+            tap=airflow.variables["MEDCHAT_SWELL_TAP"],
         )
+        tap.write_text(script, "utf-8")
         tap.chmod(0o755)
-        airflow.variables |= {
-            "MEDCHAT_SWELL_TAP": shlex.quote(str(tap)),
-            "MEDCHAT_SWELL_RETRIES": "1",
-        }
+        airflow.variables |= {"MEDCHAT_SWELL_TAP": str(tap), "MEDCHAT_SWELL_RETRIES": "1"}
         airflow.connect("north", **config)
         airflow.connect("accounts", accounts=["north"])
 
@@ -220,12 +241,19 @@ def test_a_history_in_parts_one_of_which_is_killed(
         assert sorted(index for name, index, _ in tasks if name == "read") == [*range(PARTS)]
         assert {state for *_, state in tasks} == {"success"}
         for stream, rows in rows_of(sandbox, "north").items():
-            assert {row for row in loaded(postgres, stream) if row[0] == "north"} == rows
-        written = f"SELECT max(_sdc_received_at) FROM {SCHEMA}.sms_messages"
-        before = postgres.query(written)
+            found = keys(duckdb_table(database, SCHEMA, stream))
+            assert len(found) == len(set(found))
+            assert set(found) == rows
+        before = received(database)
         night = airflow("dags", "test", "medchat_swell_nightly")
         assert night.returncode == 0, night.stdout[-5000:]
-        assert postgres.query(written) == before, "nothing old is written again"
+        assert received(database) == before, "nothing old is written again"
+
+
+def received(database: Path) -> list[str]:
+    """When the chats' messages were written."""
+    rows = duckdb_table(database, SCHEMA, "sms_messages")
+    return sorted(str(row["_sdc_received_at"]) for row in rows)
 
 
 def test_states_in_meltano(tmp_path: Path) -> None:
