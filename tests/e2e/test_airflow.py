@@ -127,7 +127,7 @@ def into_duckdb(airflow: Airflow, folder: Path) -> Path:
     """Have the target that starts fastest write into a database of its own."""
     database, config = folder / "warehouse.duckdb", folder / "duckdb.json"
     settings = {"filepath": str(database), "default_target_schema": SCHEMA}
-    config.write_text(json.dumps({**settings, "add_record_metadata": True}), "utf-8")
+    config.write_text(json.dumps({**settings, "add_metadata_columns": True}), "utf-8")
     target = programs("target-duckdb") / "target-duckdb"
     airflow.variables["MEDCHAT_SWELL_TARGET"] = shlex.join([str(target), "--config", str(config)])
     airflow.connect("target")
@@ -253,7 +253,7 @@ def test_a_history_in_parts_one_of_which_is_killed(airflow: Airflow, tmp_path: P
 def received(database: Path) -> list[str]:
     """When the chats' messages were written."""
     rows = duckdb_table(database, SCHEMA, "sms_messages")
-    return sorted(str(row["_sdc_received_at"]) for row in rows)
+    return sorted(str(row["_sdc_batched_at"]) for row in rows)
 
 
 def test_states_in_meltano(tmp_path: Path) -> None:
