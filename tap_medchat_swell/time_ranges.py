@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import typing as t
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ def from_epoch(second: int) -> datetime:
     return EPOCH + timedelta(seconds=second)
 
 
+@functools.lru_cache(maxsize=4096)
 def midnight(day: date) -> datetime:
     """The instant at which a day begins, UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
