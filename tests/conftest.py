@@ -6,8 +6,7 @@ import typing as t
 
 import pytest
 from medchat_swell_sandbox import Dataset, Sandbox
-from support.tap_process import ForkServer
-from support.tap_runs import Cli, environment
+from support.tap_runs import Cli
 
 from tap_medchat_swell.http import client
 from tap_medchat_swell.redaction import REDACTOR, Redactor
@@ -40,17 +39,10 @@ def config(sandbox: Sandbox) -> dict[str, t.Any]:
     return sandbox.tap_config(medchat_page_size=15, swell_page_size=10)
 
 
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    running = ForkServer(environment(tmp_path_factory.mktemp("forks")))
-    yield running
-    running.close()
-
-
 @pytest.fixture
-def cli(tmp_path: Path, forks: ForkServer) -> Cli:
+def cli(tmp_path: Path) -> Cli:
     """The command line, in a folder of its own."""
-    return Cli(tmp_path, forks)
+    return Cli(tmp_path)
 
 
 @pytest.fixture

@@ -7,16 +7,18 @@ import dataclasses
 import json
 import random
 import signal
+import tempfile
 import time
 import typing as t
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from medchat_swell_sandbox import Dataset, Quirks, Sandbox
 from medchat_swell_sandbox.clock import utc_now
 from support.clocks import VendorClock
-from support.tap_process import Json, Run, Running, TapServer
+from support.tap_runs import Cli
 
 from . import bookmarks, invariants
 from .history import History, View
@@ -27,6 +29,7 @@ from .target import Target
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox.request_log import RequestRecord
+    from support.tap_process import Json, Run, Running
     from typing_extensions import Self
 
 MOST_QUIET_RUNS = 3
@@ -43,19 +46,22 @@ DISCOVERY = {
 
 
 class Runner:
-    """A sandbox and a fork server, used for one scenario after the other."""
+    """A sandbox and a folder for the tap, used for one scenario after the other.
+
+    Coverage is not measured: the tap may be a mutant.
+    """
 
     def __init__(self) -> None:
         self._sandbox = Sandbox(Dataset())
-        self._server = TapServer()
         self._clock = VendorClock()
         self._entered = ExitStack()
 
     def __enter__(self) -> Self:
-        for resource in (self._clock, self._sandbox, self._server):
+        for resource in (self._clock, self._sandbox):
             self._entered.enter_context(resource)
-        found = self._server.run(DISCOVERY, None, None, "--discover")
-        self._catalog: Json = json.loads(b"\n".join(found.lines))
+        folder = self._entered.enter_context(tempfile.TemporaryDirectory(prefix="tap-runs-"))
+        self.cli = Cli(Path(folder), measured=False)
+        self._catalog: Json = json.loads(self.cli("--discover", config=DISCOVERY).stdout)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,7 +81,7 @@ class Runner:
         self._sandbox.on_request = None
         self._sandbox.faults.clear()
         self._clock.offset = timedelta()
-        scenario = Scenario(spec, self._sandbox, self._server, self._clock, self._catalog)
+        scenario = Scenario(spec, self._sandbox, self.cli, self._clock, self._catalog)
         scenario.set_up()
         return scenario
 
@@ -90,7 +96,7 @@ class Scenario:
 
     spec: ScenarioSpec
     sandbox: Sandbox
-    server: TapServer
+    cli: Cli
     clock: VendorClock
     catalog: Json
     runs: list[Run] = field(default_factory=list)
@@ -281,10 +287,11 @@ class Scenario:
 
         self._switch(plan, 0, quirks)
         self.sandbox.on_request = on_request
-        process = self.server.start(
-            {**self.config, "swell_location_ids": list(self.spec.locations_of(plan))},
-            given,
-            self._selected(plan),
+        process = self.cli.begin(
+            config={**self.config, "swell_location_ids": list(self.spec.locations_of(plan))},
+            state=given,
+            catalog=self._selected(plan),
+            hurry=True,
             small_pipe=bool(plan.stop and plan.stop.after == "line"),
             clock_offset=self.clock.offset.total_seconds() + plan.clock_error_hours * 3600,
         )

@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 from medchat_swell_sandbox import Dataset, Sandbox
-from support.tap_process import TapServer
+from support.tap_runs import Cli
 
 from . import test_regressions
 from .mutants import MUTANTS, VARIABLE
@@ -16,6 +16,7 @@ from .runner import Runner
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -47,12 +48,14 @@ def test_a_mutant_replaces_a_function_of_the_tap(name: str) -> None:
     assert accepts(replacement, sum(p.kind in POSITIONAL for p in parameters))
 
 
-def test_a_mutant_reaches_the_process_that_runs_the_tap(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mutant_reaches_the_process_that_runs_the_tap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(VARIABLE, "gt_for_ge")
-    with Sandbox(Dataset.generate(chats=3, swell_messages=0)) as sandbox, TapServer() as server:
+    with Sandbox(Dataset.generate(chats=3, swell_messages=0)) as sandbox:
         config = sandbox.tap_config()
         del config["swell_api_token"]
-        assert server.run(config).code == 0
+        assert Cli(tmp_path, measured=False)(config=config).code == 0
         filters = [r.query["$filter"] for r in sandbox.requests if "$filter" in r.query]
 
     assert filters

@@ -483,9 +483,9 @@ def test_changes_behind_a_refused_updated_after_come_later(runner: Runner) -> No
 
     scenario.sandbox.faults.add(Fault("status", status=422, where="updated_after", times=None))
     offset = scenario.clock.offset.total_seconds()
-    refused = scenario.server.start(
-        scenario.config, scenario.target.state, clock_offset=offset
-    ).finish()
+    refused = scenario.cli(
+        config=scenario.config, state=scenario.target.state, clock_offset=offset, hurry=True
+    )
     scenario.target.receive(refused)
     scenario.oracle.note(refused.states)
     scenario.run(RunPlan())
@@ -551,7 +551,7 @@ def test_one_chat_per_page_is_refused(runner: Runner) -> None:
     """Pages of one row cannot overlap, so nothing would show that rows moved."""
     scenario = runner.prepare(MEDCHAT_ONCE(chats=20, quirks=(("medchat_page_cap", 1),)))
 
-    run = scenario.server.run(scenario.config)
+    run = scenario.cli(config=scenario.config, hurry=True)
 
     assert run.code == 1
     assert "one chat" in run.errors[0]
@@ -611,7 +611,7 @@ def test_zero_counts_for_every_day_warn(runner: Runner) -> None:
         )
     )
 
-    run = scenario.server.run(scenario.config)
+    run = scenario.cli(config=scenario.config, hurry=True)
 
     assert run.code == 0
     warnings = [line for line in run.log.splitlines() if "WARNING" in line]

@@ -10,12 +10,13 @@ import pytest
 from medchat_swell_sandbox import Sandbox
 from support import state_fixtures
 from support.clocks import VendorClock, offset_to
-from support.state_fixtures import FIRST_RUN, NIGHT, Recorder
-from support.tap_process import Json, Run, TapServer
-from support.tap_runs import STREAMS, Record, assert_counts, assert_row
+from support.state_fixtures import FIRST_RUN, NIGHT, run_at
+from support.tap_runs import STREAMS, Cli, Record, assert_counts, assert_row
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from support.tap_process import Json, Run
 
 Rows = dict[str, dict[t.Any, Record]]
 CASES = [
@@ -24,12 +25,6 @@ CASES = [
     ("finished", NIGHT),
     ("interrupted", NIGHT),
 ]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[TapServer]:
-    with TapServer() as running:
-        yield running
 
 
 @contextlib.contextmanager
@@ -72,26 +67,25 @@ def assert_target_is_whole(rows: Rows, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("name", "moment"), CASES)
-def test_nothing_is_lost(server: TapServer, name: str, moment: datetime) -> None:
+def test_nothing_is_lost(cli: Cli, name: str, moment: datetime) -> None:
     rows = rows_received(name)
     with sandbox_at(moment) as sandbox:
-        run = Recorder(sandbox, server).finished(moment, state_fixtures.load_state(name))
+        run = run_at(moment, sandbox, cli, state_fixtures.load_state(name))
 
         assert run.code == 0, run.log
         upsert(rows, run.of_type("RECORD"))
         assert_target_is_whole(rows, sandbox)
 
 
-def test_a_finished_state_repeats_chats_once_and_swells_overlap(server: TapServer) -> None:
+def test_a_finished_state_repeats_chats_once_and_swells_overlap(cli: Cli) -> None:
     """Digests of version 1 are unknown, so all chats are written once more."""
     state = state_fixtures.load_state("finished")
     with sandbox_at(FIRST_RUN) as sandbox:
-        recorder = Recorder(sandbox, server)
         sandbox.reset_log()
-        run = recorder.finished(FIRST_RUN, state)
+        run = run_at(FIRST_RUN, sandbox, cli, state)
         days = [r.query["from_date"] for r in sandbox.requests if "from_date" in r.query]
         counted = [r.query["date"] for r in sandbox.requests if "date" in r.query]
-        again = recorder.finished(FIRST_RUN, run.state)
+        again = run_at(FIRST_RUN, sandbox, cli, run.state)
 
     assert len(run.records("sms_chats")) == 60
     assert again.records("sms_chats") == again.records("sms_messages") == []
@@ -104,13 +98,11 @@ def test_a_finished_state_repeats_chats_once_and_swells_overlap(server: TapServe
 
 
 @pytest.mark.parametrize(("name", "moment"), [CASES[0], CASES[3]])
-def test_an_interrupted_run_resumes_where_it_stopped(
-    server: TapServer, name: str, moment: datetime
-) -> None:
+def test_an_interrupted_run_resumes_where_it_stopped(cli: Cli, name: str, moment: datetime) -> None:
     state = state_fixtures.load_state(name)
     with sandbox_at(moment) as sandbox:
         sandbox.reset_log()
-        run = Recorder(sandbox, server).finished(moment, state)
+        run = run_at(moment, sandbox, cli, state)
         requests = sandbox.requests
 
     assert run.code == 0, run.log
@@ -133,14 +125,13 @@ def _a_day_before(day: str) -> str:
     return str((datetime.fromisoformat(day) - timedelta(days=1)).date())
 
 
-def test_the_run_after_that_sees_what_changed_meanwhile(server: TapServer) -> None:
+def test_the_run_after_that_sees_what_changed_meanwhile(cli: Cli) -> None:
     rows = rows_received("first_run_interrupted")
     state = state_fixtures.load_state("first_run_interrupted")
     with sandbox_at(NIGHT) as sandbox:
-        recorder = Recorder(sandbox, server)
         runs: list[Run] = []
         for _ in range(2):
-            runs.append(recorder.finished(NIGHT, state))
+            runs.append(run_at(NIGHT, sandbox, cli, state))
             assert runs[-1].code == 0, runs[-1].log
             state = runs[-1].state
             upsert(rows, runs[-1].of_type("RECORD"))

@@ -8,8 +8,6 @@ from chaos.runner import Runner
 from chaos.spec import RunPlan, ScenarioSpec
 from medchat_swell_sandbox import Dataset, Fault, Quirks, Sandbox
 
-from support.tap_process import TapServer
-
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox.request_log import RequestRecord
     from typing_extensions import Self
@@ -37,16 +35,15 @@ class Readings:
     def __init__(self, vendor: t.Literal["medchat", "swell"]) -> None:
         self.vendor = vendor
         self._runner = Runner()
-        self._server = TapServer()
         self.sandbox = Sandbox(Dataset())
 
     def __enter__(self) -> Self:
-        for part in (self._runner, self._server, self.sandbox):
+        for part in (self._runner, self.sandbox):
             part.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        for part in (self.sandbox, self._server, self._runner):
+        for part in (self.sandbox, self._runner):
             part.__exit__(*error)
 
     def holds_all(self, settings: dict[str, t.Any] | None = None, **quirks: object) -> None:
@@ -102,7 +99,7 @@ class Readings:
         for name in ("swell_api_token", "medchat_org_id", "medchat_access_token"):
             if name.startswith(other):
                 del config[name]
-        return self._server.run(config, state, hurry=hurry)
+        return self._runner.cli(config=config, state=state, hurry=hurry)
 
     @property
     def requests(self) -> list[RequestRecord]:

@@ -1,6 +1,4 @@
-"""What the states in `tests/fixtures` belong to, and how they were recorded.
-
-    python -m support.state_fixtures    records them again, with the tap as it stands
+"""What the states in `tests/fixtures` belong to.
 
 Every date is absolute. Read them with both clocks at `NIGHT` or later:
 `VendorClock(offset_to(NIGHT))` around a sandbox, `clock_offset` for the tap.
@@ -8,22 +6,25 @@ Every date is absolute. Read them with both clocks at `NIGHT` or later:
 
 from __future__ import annotations
 
-import copy
 import json
 import random
-import signal
 import typing as t
 from datetime import datetime, timedelta, timezone
 from unittest import mock
 
-from medchat_swell_sandbox import Dataset, Fault, Sandbox, generate
+from medchat_swell_sandbox import Dataset, generate
 
 from support import TESTS
-from support.clocks import VendorClock, offset_to
-from support.tap_process import Json, Run, TapServer
+from support.clocks import offset_to
+from support.tap_runs import STREAMS, discover, only, select
 
 if t.TYPE_CHECKING:
     from pathlib import Path
+
+    from medchat_swell_sandbox import Sandbox
+
+    from support.tap_process import Json, Run
+    from support.tap_runs import Cli
 
 FIXTURES = TESTS / "fixtures"
 FIRST_RUN = datetime(2026, 3, 2, 15, tzinfo=timezone.utc)
@@ -97,81 +98,9 @@ def _received_path(name: str) -> Path:
     return FIXTURES / f"state_v1_{name}.received.jsonl"
 
 
-def all_streams(server: TapServer, config: Json) -> Json:
-    """A catalog with every stream selected."""
-    catalog: Json = json.loads(server.run(config, None, None, "--discover").stdout)
-    for entry in catalog["streams"]:
-        for metadata in entry["metadata"]:
-            if not metadata["breadcrumb"]:
-                metadata["metadata"]["selected"] = True
-    return catalog
-
-
-def received_before_last_state(run: Run) -> list[Json]:
-    """The records that a target has certainly stored when it returns the last STATE."""
-    messages = run.messages
-    last = max(n for n, message in enumerate(messages) if message["type"] == "STATE")
-    return [
-        {"stream": message["stream"], "record": message["record"]}
-        for message in messages[:last]
-        if message["type"] == "RECORD"
-    ]
-
-
-class Recorder:
-    """Runs the tap at a date, to its end or until both vendors are in the middle."""
-
-    def __init__(self, sandbox: Sandbox, server: TapServer) -> None:
-        self._sandbox, self._server = sandbox, server
-        self._config = sandbox.tap_config(**SETTINGS)
-        self._catalog = all_streams(server, self._config)
-
-    def finished(self, moment: datetime, state: Json | None) -> Run:
-        """A run that completes."""
-        offset = offset_to(moment).total_seconds()
-        return self._server.start(self._config, state, self._catalog, clock_offset=offset).finish()
-
-    def interrupted(self, moment: datetime, state: Json | None) -> Run:
-        """A run that loses MedChat and the counts on the way, and is told to stop later on."""
-        self._sandbox.faults.add(
-            Fault("status", status=403, where="medchat", after=10, times=None),
-            Fault("status", status=403, where="count", after=13, times=None),
-        )
-        offset = offset_to(moment).total_seconds()
-        process = self._server.start(self._config, state, self._catalog, clock_offset=offset)
-        windows: set[str] = set()
-
-        def on_request(_: int, vendor: str, path: str, query: dict[str, str]) -> None:
-            if vendor == "swell" and not path.endswith("count"):
-                windows.add(query.get("from_date", ""))
-                if len(windows) == 7:
-                    process.signal(signal.SIGTERM)
-
-        self._sandbox.on_request = on_request
-        run = process.finish()
-        self._sandbox.on_request = None
-        self._sandbox.faults.clear()
-        return run
-
-
-def record() -> None:
-    """Write the fixtures."""
-    runs: dict[str, Run] = {}
-    dataset = dataset_of_first_run()
-    with Sandbox(dataset) as sandbox, TapServer() as server:
-        recorder = Recorder(sandbox, server)
-        with VendorClock(offset_to(FIRST_RUN)):
-            runs["first_run_interrupted"] = recorder.interrupted(FIRST_RUN, None)
-            runs["finished"] = recorder.finished(FIRST_RUN, None)
-        with VendorClock(offset_to(NIGHT)):
-            add_changes(dataset)
-            state = copy.deepcopy(runs["finished"].state)
-            runs["interrupted"] = recorder.interrupted(NIGHT, state)
-    for name, run in runs.items():
-        _state_path(name).write_text(json.dumps(run.state, indent=1) + "\n", "utf-8")
-        lines = (json.dumps(record) + "\n" for record in received_before_last_state(run))
-        _received_path(name).write_text("".join(lines), "utf-8")
-
-
-if __name__ == "__main__":
-    record()
+def run_at(moment: datetime, sandbox: Sandbox, cli: Cli, state: Json) -> Run:
+    """A run at a date, of every stream."""
+    config = sandbox.tap_config(**SETTINGS)
+    offset = offset_to(moment).total_seconds()
+    catalog = select(discover(config), only(*STREAMS))
+    return cli(config=config, state=state, catalog=catalog, clock_offset=offset)

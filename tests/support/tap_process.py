@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import fcntl
+import functools
 import json
 import os
 import select
@@ -11,22 +12,17 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import typing as t
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 from support import TESTS
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from typing_extensions import Self
+    from collections.abc import Callable, Mapping
 
 Json = dict[str, t.Any]
-SMALL_PIPE = 4096
 HANGS_AFTER = 60.0
 READ_BYTES = 1 << 16
 
@@ -37,9 +33,8 @@ class Hung(AssertionError):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left: its exit code, the complete lines of standard output, its log.
+    """What a run left: its exit code, its standard output, its log.
 
-    `rest` is what came after the last line's end: only a killed tap leaves something.
     `code` is negative for a signal that killed it.
     """
 
@@ -48,13 +43,17 @@ class Run:
     log: str
     metrics: list[Json] = field(default_factory=list)
     peak_mb: int = 0
-    rest: bytes = b""
     seconds_after_signal: float | None = None
+
+    @property
+    def rest(self) -> bytes:
+        """What came after the last line's end: only a killed tap leaves something."""
+        return self.stdout.rpartition(b"\n")[2]
 
     @cached_property
     def lines(self) -> list[bytes]:
-        """The lines of standard output."""
-        return self.stdout.splitlines()
+        """The complete lines of standard output."""
+        return self.stdout.splitlines()[: self.stdout.count(b"\n")]
 
     @cached_property
     def messages(self) -> list[Json]:
@@ -120,6 +119,23 @@ class Running:
 
     def finish(self) -> Run:
         """Read to the end of the output and of the process."""
+        try:
+            rest = self._read_lines()
+        except BaseException:
+            self.signal(signal.SIGKILL)
+            self.server.wait()
+            raise
+        finally:
+            os.close(self.stdout)
+        code, peak = self.server.wait()
+        took = time.monotonic() - self.signalled if self.signalled else None
+        self.log.seek(0)
+        log = self.log.read().decode("utf-8", "replace")
+        self.log.close()
+        stdout = b"".join([*(line + b"\n" for line in self._lines), rest])
+        return Run(code, stdout, log, peak_mb=peak >> 10, seconds_after_signal=took)
+
+    def _read_lines(self) -> bytes:
         rest = b""
         while not self._deaf and (data := self._read()):
             *lines, rest = (rest + data).split(b"\n")
@@ -128,22 +144,12 @@ class Running:
                 if self.on_line:
                     self.on_line(self, len(self._lines))
                 if self._deaf:  # `on_line` may have made it so
-                    break  # type: ignore[unreachable]
-        os.close(self.stdout)
-        code, _ = self.server.wait()
-        took = time.monotonic() - self.signalled if self.signalled else None
-        self.log.seek(0)
-        log = self.log.read().decode("utf-8", "replace")
-        self.log.close()
-        stdout = b"".join(line + b"\n" for line in self._lines)
-        rest = b"" if self._deaf else rest
-        return Run(code, stdout, log, rest=rest, seconds_after_signal=took)
+                    return b""  # type: ignore[unreachable]
+        return rest
 
     def _read(self) -> bytes:
         ready, _, _ = select.select([self.stdout], [], [], HANGS_AFTER)
         if not ready:
-            self.signal(signal.SIGKILL)
-            self.server.wait()
             raise Hung(self._lines[-3:])
         return os.read(self.stdout, READ_BYTES)
 
@@ -180,74 +186,10 @@ class ForkServer:
         self._process.wait(timeout=HANGS_AFTER)
 
 
-class TapServer:
-    """Runs the tap with documents, and hands out what it writes as it comes.
-
-    A context manager. Coverage is not measured: the tap may be a mutant.
-    """
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="tap-runs-")
-
-    @property
-    def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
-        return {**kept, "TAP_MEDCHAT_SWELL_LOGLEVEL": "INFO"}
-
-    def __enter__(self) -> Self:
-        self._forks = ForkServer(self._environment)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._forks.close()
-        self._folder.cleanup()
-
-    def start(  # noqa: PLR0913 - one keyword per way to be run
-        self,
-        config: Mapping[str, t.Any],
-        state: Json | None = None,
-        catalog: Json | None = None,
-        *arguments: str,
-        hurry: bool = True,
-        small_pipe: bool = False,
-        clock_offset: float = 0,
-    ) -> Running:
-        """Start a run whose clock is `clock_offset` seconds ahead.
-
-        With `hurry`, pauses before retries are short.
-        """
-        documents = {"config": dict(config), "state": state, "catalog": catalog}
-        options = [*self._files(documents), *arguments]
-        reading, writing = os.pipe()
-        if small_pipe:
-            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, SMALL_PIPE)
-        log = tempfile.TemporaryFile()  # noqa: SIM115 - read when the run has ended
-        pid = self._forks.start(
-            writing,
-            log.fileno(),
-            arguments=options,
-            cwd=self._folder.name,
-            env=self._environment,
-            hurry=hurry,
-            clock_offset=clock_offset,
-        )
-        os.close(writing)
-        return Running(pid, reading, log, self._forks)
-
-    def run(
-        self,
-        config: Mapping[str, t.Any],
-        state: Json | None = None,
-        catalog: Json | None = None,
-        *arguments: str,
-        hurry: bool = True,
-    ) -> Run:
-        """Run to the end."""
-        return self.start(config, state, catalog, *arguments, hurry=hurry).finish()
-
-    def _files(self, documents: Mapping[str, Json | None]) -> Iterator[str]:
-        for name, document in documents.items():
-            if document is not None:
-                path = Path(self._folder.name) / f"{name}.json"
-                path.write_text(json.dumps(document), "utf-8")
-                yield from (f"--{name}", str(path))
+@functools.cache
+def fork_server(*, measured: bool) -> ForkServer:
+    """The fork server of this process, which ends with it; `measured` counts for coverage."""
+    kept = {name: text for name, text in os.environ.items() if measured or "COVERAGE" not in name}
+    server = ForkServer(kept)
+    atexit.register(server.close)
+    return server

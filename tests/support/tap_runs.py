@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import fcntl
 import io
 import json
 import logging
@@ -11,10 +12,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import typing as t
 from dataclasses import dataclass
 
-from support.tap_process import ForkServer, Json, Run
+from support.tap_process import Json, Run, Running, fork_server
 from tap_medchat_swell.errors import TapError
 from tap_medchat_swell.tap import TapMedchatSwell
 
@@ -25,6 +27,8 @@ if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
 
 Record = dict[str, t.Any]
+SMALL_PIPE = 4096
+COVERAGE = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 COMMAND = (sys.executable, "-m", "tap_medchat_swell")
 MEDCHAT_STREAMS = ("sms_chats", "sms_memberships", "sms_messages", "sms_text_bot_executions")
 SWELL_STREAMS = ("swell_message_counts", "swell_messages")
@@ -133,7 +137,7 @@ def only(*streams: str) -> dict[str, bool]:
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
     """An environment in which nothing of the developer's own is left."""
-    kept = ("PATH", "PYTHONPATH", "SYSTEMROOT", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+    kept = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TAP_MUTANT", *COVERAGE)
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
         "HOME": str(folder),
@@ -145,10 +149,14 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Cli:
-    """Runs the command line in a folder of its own."""
+    """Runs the command line in a folder of its own.
+
+    As a process forked off one that has imported the tap; where Python's start or end matters,
+    or a real pipe, as a `fresh` one.
+    """
 
     folder: Path
-    forks: ForkServer
+    measured: bool = True
 
     def file(self, name: str, content: object) -> str:
         """Write a file: text as it is, anything else as JSON."""
@@ -165,22 +173,39 @@ class Cli:
             for argument in (f"--{name}", self.file(f"{name}.json", document))
         ]
 
-    def __call__(
-        self, *arguments: str, env: Mapping[str, str] | None = None, **documents: object
-    ) -> Run:
-        """Run to the end, as a process forked off one that has imported the tap."""
-        out, err = self.folder / "stdout", self.folder / "stderr"
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            self.forks.start(
-                stdout.fileno(),
-                stderr.fileno(),
-                arguments=[*self.arguments(**documents), *map(str, arguments)],
-                cwd=str(self.folder),
-                env=environment(self.folder, **(env or {})),
-                hurry=False,
-            )
-        code, peak = self.forks.wait()
-        return Run(code, out.read_bytes(), err.read_text("utf-8"), peak_mb=peak >> 10)
+    def __call__(self, *arguments: str, **options: t.Any) -> Run:
+        """Run to the end; options and documents are those of `begin`."""
+        return self.begin(*arguments, **options).finish()
+
+    def begin(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        hurry: bool = False,
+        small_pipe: bool = False,
+        clock_offset: float = 0,
+        **documents: object,
+    ) -> Running:
+        """Begin a run whose output is read by `finish`, and whose clock is so many seconds ahead.
+
+        With `hurry`, pauses before retries are short.
+        """
+        forks = fork_server(measured=self.measured)
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - read when the run has ended
+        reading, writing = os.pipe()
+        if small_pipe:
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, SMALL_PIPE)
+        pid = forks.start(
+            writing,
+            log.fileno(),
+            arguments=[*self.arguments(**documents), *map(str, arguments)],
+            cwd=str(self.folder),
+            env=environment(self.folder, **(env or {})),
+            hurry=hurry,
+            clock_offset=clock_offset,
+        )
+        os.close(writing)
+        return Running(pid, reading, log, forks)
 
     def fresh(
         self,
