@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 UV := .venvs/uv/bin/uv
 SETUP := sh scripts/setup.sh
 TYPED := tap_medchat_swell sandbox/medchat_swell_sandbox scripts
-TEST_TOOLS := airflow dbt meltano singer-tools postgres moto map-transform \
+TEST_TOOLS := airflow dbt meltano singer-tools postgres moto map-transform report \
 	target-duckdb target-postgres target-csv target-s3-jsonl
 MORE_TARGETS := target-jsonl target-singer-jsonl target-postgres-pipelinewise target-s3-csv target-s3
 # Tests run in parallel; many only wait.
@@ -15,7 +15,7 @@ WORKERS ?= 4
 N ?= 5000
 DB ?= output/demo.duckdb
 
-.PHONY: help demo airflow-demo test targets lint docs chaos bench meltano sql locks export generate format audit \
+.PHONY: help demo airflow-demo test targets lint docs chaos bench meltano sql report locks export generate format audit \
 	package test-wheel test-lowest release-check owner \
 	setup test-tools clean
 
@@ -23,7 +23,7 @@ help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F '|' '{printf "%-20s %s\n", $$1, $$2}'
 
 demo: ## Run a demo: both vendors simulated, Meltano, DuckDB.
-	@$(SETUP) dev meltano
+	@$(SETUP) dev meltano report
 	@$(PYTHON) scripts/demo.py
 
 test: test-tools ## Run all tests, with branch coverage.
@@ -66,6 +66,11 @@ meltano: ## Install Meltano: .venvs/meltano/bin/meltano
 
 sql: setup ## Query a database: make sql Q="SELECT count(*) FROM sms_chats" [DB=output/prod.duckdb]
 	@$(PYTHON) scripts/sql.py --database "$(DB)" $(if $(Q),"$(Q)")
+
+report: ## Write a page about what dbt built: make report [DB=output/prod.duckdb|postgresql://...] [SCHEMA=...] [OUT=...]
+	@$(SETUP) report
+	@.venvs/report/bin/python scripts/report.py --database "$(DB)" \
+		--schema "$(or $(SCHEMA),medchat_swell)" $(if $(OUT),--output "$(OUT)")
 
 locks: ## Upgrade the locks to the newest versions that pyproject.toml and tools/ allow.
 	@$(SETUP) uv

@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 MELTANO = ROOT / ".venvs" / "meltano" / "bin" / "meltano"
+REPORT = ROOT / ".venvs" / "report" / "bin" / "python"
 DATABASE = ROOT / "output" / "demo.duckdb"
 MELTANO_DATABASE = ROOT / ".meltano" / "demo.db"
 SCHEMA = "tap_medchat_swell"
@@ -100,6 +101,10 @@ def main() -> None:
         heading("5. From rows to answers: meltano run dbt-duckdb:build")
         meltano(sandbox, "run", "dbt-duckdb:build")
         show_answers()
+    print()
+    database = str(DATABASE.relative_to(ROOT))
+    report = [str(REPORT), "scripts/report.py", "--database", database]
+    subprocess.run(report, cwd=ROOT, check=True)  # noqa: S603 - our own
     show_ways_on()
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
+import duckdb
 import pytest
 import yaml
 from medchat_swell_sandbox import Dataset, Sandbox
@@ -16,6 +17,7 @@ from support.tap_runs import STREAMS, discover, only, select, sync
 
 from .loads import piped
 from .marts import Marts, Rules, in_one_form
+from .report_page import assert_page, make_page, page_of
 from .targets import duckdb_table
 from .tools import ROOT, plain_environment, programs, run_program
 
@@ -27,6 +29,7 @@ if t.TYPE_CHECKING:
     from support.tap_runs import Record
 
     from .loads import Rows
+    from .report_page import Page
     from .tools import PostgreSQL
 
 DBT = ROOT / "dbt"
@@ -109,6 +112,7 @@ class Warehouse:
     rows_of: Callable[[str, str], list[Record]]
     raw: str
     folder: Path
+    url: str
     state: Json | None = None
     rows: Rows = field(default_factory=dict)
 
@@ -150,6 +154,10 @@ class Warehouse:
         done = run_program(command, DBT, environment, seconds=300)
         assert done.returncode == 0, done.stdout[-6000:]
 
+    def page(self) -> Page:
+        """The page about what dbt built."""
+        return page_of(self.url, self.variables["MEDCHAT_SWELL_TARGET_SCHEMA"], self.folder)
+
     def mart(self, name: str) -> list[Record]:
         return self.rows_of("models", f"medchat_swell__{name}")
 
@@ -165,6 +173,7 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
             lambda schema, table: duckdb_table(file, schema, table),
             "raw",
             tmp_path,
+            str(file),
         )
     server: PostgreSQL = request.getfixturevalue("postgres")
     names = {schema: f"{schema}_{abs(hash(tmp_path.name))}" for schema in ("raw", "models")}
@@ -180,15 +189,17 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
         lambda schema, table: server.rows(table, names[schema]),
         names["raw"],
         tmp_path,
+        f"postgresql://tap@127.0.0.1:{server.port}/postgres",
     )
 
 
-def assert_marts(warehouse: Warehouse, rules: Rules) -> None:
+def assert_marts(warehouse: Warehouse, rules: Rules) -> Marts:
     marts = Marts(warehouse.rows, rules)
     for name in MARTS:
         wanted = getattr(marts, name)
         assert len(wanted) > 5, name
         assert_rows(name, warehouse.mart(name), wanted)
+    return marts
 
 
 def assert_rows(name: str, rows: list[Record], wanted: list[Record]) -> None:
@@ -227,8 +238,9 @@ def test_raw_data_in_full_and_after_late_changes(warehouse: Warehouse) -> None:
         let_things_happen(dataset)
         warehouse.load(sandbox, *STREAMS, **flattened)
         warehouse.dbt("build")
-        assert_marts(warehouse, RULES)
+        marts = assert_marts(warehouse, RULES)
         assert_columns_are_described(warehouse)
+        assert_page(warehouse.page(), marts)
 
 
 def assert_columns_are_described(warehouse: Warehouse) -> None:
@@ -267,6 +279,21 @@ def test_safe_harbor(warehouse: Warehouse) -> None:
     threads = [row for row in expected.conversations if row["vendor"] == "medchat"]
     columns = "inbound_messages outbound_messages started_year"
     assert counted(warehouse.mart("conversations"), columns) == counted(threads, columns)
+    page = warehouse.page()
+    assert page.labels == []
+    assert page.text.count("nothing to show") == 5
+
+
+def test_no_page_without_marts(tmp_path: Path) -> None:
+    file = tmp_path / "empty.duckdb"
+    duckdb.connect(str(file)).close()
+
+    done = make_page(file, "elsewhere", tmp_path / "page.html")
+
+    assert done.returncode == 1
+    assert "build them (meltano run dbt-duckdb:build) or name their schema" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "page.html").exists()
 
 
 def counted(rows: list[Record], columns: str) -> Counter[tuple[t.Any, ...]]:
