@@ -19,11 +19,8 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_medchat_swell import configuration, redaction, settings
-from tap_medchat_swell import merge_states as merged
 from tap_medchat_swell.bookmark import check_state
 from tap_medchat_swell.catalog import as_selected, checked_schemas
-from tap_medchat_swell.check.run import Known
-from tap_medchat_swell.check.run import run as run_check
 from tap_medchat_swell.cli import (
     FAILED,
     TapCommand,
@@ -215,17 +212,15 @@ class TapMedchatSwell(Tap):
 
     def check(self, form: str) -> bool:
         """Ask the vendors how they behave, and print a page; whether a sync would work."""
-        streams = {
-            name: Known(stream.vendor, stream.full_schema, stream.ids, stream.selected)
-            for name, stream in t.cast("dict[str, VendorStream]", self.streams).items()
-            if stream.vendor
-        }
-        report = run_check(
-            self.sync_run.options, self.sync_run.rate_limiters, streams, self.plugin_version
-        )
-        text = json.dumps(report.document(), indent=2) if form == "json" else report.text()
+        from tap_medchat_swell.check import page, run  # noqa: PLC0415 - no other run needs it
+
+        streams = t.cast("dict[str, VendorStream]", self.streams)
+        asked = {name: stream for name, stream in streams.items() if stream.vendor}
+        limiters, version = self.sync_run.rate_limiters, self.plugin_version
+        document = run.run(self.sync_run.options, limiters, asked, version)
+        text = json.dumps(document, indent=2) if form == "json" else page.text(document)
         print(redaction.REDACTOR.text(text), flush=True)  # noqa: T201 - no record is written
-        return report.works
+        return bool(document["works"])
 
     @override  # type: ignore[misc]  # final in the SDK, as `sync_all` is
     def run_sync_dry_run(  # ty: ignore[override-of-final-method]
@@ -345,8 +340,10 @@ class TapMedchatSwell(Tap):
         if merge_states != bool(state_files):
             raise click.UsageError("State files go with --merge-states, and it with them.")
         if merge_states:
+            from tap_medchat_swell.merge_states import merge_states as merged  # noqa: PLC0415
+
             states = {file.name: read_object(file, "state") for file in state_files}
-            click.echo(json.dumps(merged.merge_states(states)))
+            click.echo(json.dumps(merged(states)))
             return
         cls.logger.addFilter(_is_news)
         cls.print_version(print_fn=cls.logger.info)

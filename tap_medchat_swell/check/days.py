@@ -14,7 +14,7 @@ from datetime import timedelta
 from tap_medchat_swell.time_ranges import DAY, DayRange, midnight
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
 INCLUSIVE, EXCLUSIVE, UP_TO_NOW = (
@@ -24,6 +24,7 @@ INCLUSIVE, EXCLUSIVE, UP_TO_NOW = (
 )
 _PARTS = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 13.75)
 OFFSETS = sorted(timedelta(hours=hours) for hours in (*range(-12, 15), *_PARTS))
+MAX_QUESTIONS = 12
 GRACE = timedelta(seconds=2)  # nothing is decided by a message at the very end of a day
 
 
@@ -72,39 +73,47 @@ def questions(moments: Iterable[tuple[int, datetime]]) -> list[Question]:
     ]
 
 
-def surviving(
-    hypotheses: Sequence[Hypothesis], question: Question, now: datetime, *, answer: bool
+def narrowed(
+    asked: list[Question], is_in: Callable[[Question], bool | None], now: datetime
+) -> tuple[list[Hypothesis], int]:
+    """The hypotheses that fit all answers, and how many answers there were.
+
+    `is_in` answers a question, None if it could not tell.
+    """
+    left, number = HYPOTHESES, 0
+    while number < MAX_QUESTIONS and (question := _best(left, asked, now)):
+        number += 1
+        answer = is_in(question)
+        if answer is None:
+            asked = [other for other in asked if other.number != question.number]
+        else:
+            left = _fitting(left, question, now, answer=answer)
+    for wanted in (True, False):  # one question to which the first says yes, and one to which no
+        for question in asked[::-1]:
+            if left and left[0].holds(question.days, question.created, now) is wanted:
+                number += 1
+                left = _fitting(left, question, now, answer=is_in(question) is True)
+                break
+    return left, number
+
+
+def _fitting(
+    left: list[Hypothesis], question: Question, now: datetime, *, answer: bool
 ) -> list[Hypothesis]:
     """The hypotheses that an answer leaves."""
-    return [
-        hypothesis
-        for hypothesis in hypotheses
-        if hypothesis.holds(question.days, question.created, now) in {answer, None}
-    ]
+    fits = {answer, None}
+    return [one for one in left if one.holds(question.days, question.created, now) in fits]
 
 
-def best(
-    hypotheses: Sequence[Hypothesis], asked: Sequence[Question], now: datetime
-) -> Question | None:
+def _best(left: list[Hypothesis], asked: list[Question], now: datetime) -> Question | None:
     """The question that splits the hypotheses best; None if none does."""
 
     def split(question: Question) -> int:
-        told = [h.holds(question.days, question.created, now) for h in hypotheses]
+        told = [one.holds(question.days, question.created, now) for one in left]
         return min(told.count(True), told.count(False))
 
     question = max(asked, key=split, default=None)
     return question if question and split(question) else None
-
-
-def confirming(
-    hypothesis: Hypothesis, asked: Sequence[Question], now: datetime
-) -> Iterator[Question]:
-    """A question to which a hypothesis says yes, and one to which it says no."""
-    for wanted in (True, False):
-        for question in asked:
-            if hypothesis.holds(question.days, question.created, now) is wanted:
-                yield question
-                break
 
 
 def offset_text(offset: timedelta) -> str:

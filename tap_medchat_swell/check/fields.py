@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import typing as t
-from dataclasses import dataclass
 
 from tap_medchat_swell.conversions import normalize_key
 from tap_medchat_swell.privacy.signals import SIGNALS
@@ -29,38 +28,24 @@ JSON_NAMES = {bool: "boolean", int: "integer", float: "number", dict: "object", 
 FROM_MIXED = {frozenset({"integer", "number"}): "number", frozenset({"date-time"}): "date-time"}
 
 
-@dataclass(frozen=True)
-class Field:
-    """A field without a column; `type` is empty where it was always null."""
-
-    stream: str
-    name: str
-    type: str
-    share: float
-
-
-@dataclass(frozen=True)
-class Stream:
-    """What the rows of a stream showed; `hidden` names are not shown."""
-
-    name: str
-    rows: int
-    fields: tuple[Field, ...]
-    missing: tuple[str, ...]
-    hidden: int
-
-
-def compare(name: str, schema: Schema, ids: tuple[str, ...], rows: Sequence[Row]) -> Stream:
-    """A stream's rows against its columns, nested ones too."""
+def compare(name: str, schema: Schema, ids: tuple[str, ...], rows: Sequence[Row]) -> Row:
+    """A stream's rows against its columns, nested ones too; names that may be data are hidden."""
     mapper = RowMapper(schema, {"id": ids})
     values: dict[str, list[t.Any]] = {}
     for row in rows:
         for path, value in _paths(mapper.split(row)[1], schema):
             values.setdefault(path, []).append(value)
     shown = {path: found for path, found in values.items() if len(found) > 1 and _is_name(path)}
-    fields = (Field(name, p, _type(v), len(v) / len(rows)) for p, v in sorted(shown.items()))
-    missing = _missing(schema, ids, rows) if rows else ()
-    return Stream(name, len(rows), tuple(fields), tuple(missing), len(values) - len(shown))
+    return {
+        "name": name,
+        "rows": len(rows),
+        "fields": [
+            {"stream": name, "name": path, "type": _type(found), "share": len(found) / len(rows)}
+            for path, found in sorted(shown.items())
+        ],
+        "missing": [*_missing(schema, ids, rows)],
+        "hidden": len(values) - len(shown),
+    }
 
 
 def _paths(extras: Row, schema: Schema, before: str = "") -> Iterator[tuple[str, t.Any]]:
@@ -100,17 +85,17 @@ def _kind(value: t.Any) -> str:
     return JSON_NAMES[type(value)]
 
 
-def declared(streams: Sequence[Stream], schemas: Mapping[str, Schema]) -> dict[str, Row]:
+def declared(streams: Sequence[Row], schemas: Mapping[str, Schema]) -> dict[str, Row]:
     """The columns to declare: a JSON schema per stream and column."""
     columns: dict[str, Row] = {}
-    for field in (field for stream in streams for field in stream.fields if field.type):
-        top, _, nested = field.name.partition(".")
-        own = columns.setdefault(field.stream, {})
+    for field in (field for stream in streams for field in stream["fields"] if field["type"]):
+        top, _, nested = field["name"].partition(".")
+        own = columns.setdefault(field["stream"], {})
         if not nested:
-            own[top] = _definition(field.type)
+            own[top] = _definition(field["type"])
         elif "." not in nested:
-            whole = own.setdefault(top, _plain(schemas[field.stream]["properties"][top]))
-            whole["properties"][nested] = _definition(field.type)
+            whole = own.setdefault(top, _plain(schemas[field["stream"]]["properties"][top]))
+            whole["properties"][nested] = _definition(field["type"])
     return columns
 
 

@@ -20,14 +20,14 @@ from tap_medchat_swell.timestamps import normalize_timestamp
 
 if t.TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tap_medchat_swell.settings import Options
 
 EXPANDS = ("Messages", "Memberships", "TextBotExecutions")
 CHAT_IDS = ("id", "chatId", "smsChatId")
 ENOUGH_OF_A_PART = 100
-SUSPICIOUS_CHATS = 3
+SUSPICIOUS_CHATS, ROUND = 3, 10
 Derive = t.Callable[..., str]
 
 
@@ -202,12 +202,21 @@ class ChildRows:
                 self.expand,
                 self._cut_short,
             )
-        size, chats = max(self._sizes.items(), default=(0, 0))
-        is_pile = chats >= SUSPICIOUS_CHATS and chats > self._sizes[size - 1]
-        if is_pile and size >= 10 and size % 10 == 0:  # noqa: PLR2004
+        if size := likely_limit(self._sizes):
             logger.warning(
                 "%d chats have exactly %d %s and none has more: MedChat may truncate long threads.",
-                chats,
+                self._sizes[size],
                 size,
                 self.expand,
             )
+
+
+def likely_limit(sizes: Mapping[int, int]) -> int:
+    """The size at which a server seems to cut collections short (M15); 0 if it does not.
+
+    `sizes` are how many collections there are of each size. A round size is one at which
+    many end, and none is larger.
+    """
+    size, chats = max(sizes.items(), default=(0, 0))
+    is_pile = chats >= SUSPICIOUS_CHATS and chats > sizes.get(size - 1, 0)
+    return size if is_pile and size >= ROUND and size % ROUND == 0 else 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import random
+import subprocess
+import sys
 import typing as t
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import jsonschema  # type: ignore[import-untyped]
@@ -16,17 +18,17 @@ from medchat_swell_sandbox.clock import utc_now
 from support import ROOT
 from support.tap_runs import Cli, discover
 
-from tap_medchat_swell.check import connection, fields, findings, medchat, swell
-from tap_medchat_swell.check.findings import MAX_REQUESTS, UNKNOWN, VendorCheck
+from tap_medchat_swell.check import connection, fields, questions, run, swell
+from tap_medchat_swell.check.questions import MAX_REQUESTS, UNKNOWN
 from tap_medchat_swell.http import client
 from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.http.transport import Transport
 from tap_medchat_swell.settings import Options
-from tap_medchat_swell.timestamps import parse_timestamp
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
+Document = dict[str, t.Any]
 ALL = {"sms_chats", "sms_messages", "swell_messages", "swell_message_counts"}
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 pytestmark = pytest.mark.usefixtures("no_pauses")
@@ -40,25 +42,26 @@ def vendors() -> Iterator[Sandbox]:
         yield running
 
 
-def readings(check: VendorCheck) -> dict[str, str]:
-    assert check.requests <= MAX_REQUESTS + 3
-    return {finding.question: finding.reading for finding in check.findings}
+def readings(check: Document) -> dict[str, str]:
+    assert check["requests"] <= MAX_REQUESTS
+    return {finding["question"]: finding["reading"] for finding in check["findings"]}
 
 
 def _check(
-    check: t.Callable[[Options, RateLimiter, set[str]], VendorCheck],
+    vendor: str,
     sandbox: Sandbox,
     selected: set[str] = ALL,
     settings: dict[str, t.Any] | None = None,
     **quirks: t.Any,
-) -> VendorCheck:
+) -> Document:
     sandbox.quirks = type(sandbox.quirks)().replace(**quirks)
     options = Options.from_config(sandbox.tap_config(max_retries=2, **settings or {}))
-    return check(options, RateLimiter(8), selected)
+    document, _ = run.check_vendor(vendor, options, RateLimiter(8), selected)
+    return document
 
 
-check_medchat = functools.partial(_check, medchat.check)
-check_swell = functools.partial(_check, swell.check)
+check_medchat = functools.partial(_check, "MedChat")
+check_swell = functools.partial(_check, "Swell")
 
 
 MEDCHAT: list[tuple[dict[str, t.Any], dict[str, str]]] = [
@@ -70,6 +73,7 @@ MEDCHAT: list[tuple[dict[str, t.Any], dict[str, str]]] = [
             "token": "accepted",
             "organization": "right",
             "scope for sms_messages (M16)": "present",
+            "collections cut short (M15)": "none up to 11 rows",
             "page limit (M3)": "none up to 200 chats",
             "envelope (M1)": "a bare list",
             "answer without chats (M1)": "a bare list, empty",
@@ -113,6 +117,16 @@ MEDCHAT: list[tuple[dict[str, t.Any], dict[str, str]]] = [
     (
         {"medchat_casing": "rotating"},
         {"key casing without $expand (M2)": "changes between answers"},
+    ),
+    ({"medchat_expanded_cap": 10}, {"collections cut short (M15)": UNKNOWN}),
+    ({"medchat_expanded_cap": 3}, {"collections cut short (M15)": "none up to 3 rows"}),
+    (
+        {"medchat_expanded_cap": 2, "medchat_expanded_cap_link": True},
+        {"collections cut short (M15)": "with a link to the rest"},
+    ),
+    (
+        {"medchat_expanded": "absent"},
+        {"collections cut short (M15)": UNKNOWN, "scope for sms_messages (M16)": UNKNOWN},
     ),
     ({"medchat_max_top": 50}, {"page limit (M3)": "more than 50 is refused"}),
     ({"medchat_page_cap": 15}, {"page limit (M3)": "15, silently", "$skip (M5)": "obeyed"}),
@@ -403,11 +417,11 @@ def test_no_estimate_where_full_pages_have_no_total(meta: str, *, is_told: bool)
     with Sandbox(clinic(30, range(25))) as large:
         check = check_swell(large, swell_meta=meta)
 
-    assert (check.estimate is not None) is is_told
+    assert (check["estimate"] is not None) is is_told
 
 
-def problems(check: VendorCheck) -> str:
-    return " ".join(f.meaning for f in check.findings if f.verdict == "problem")
+def problems(check: Document) -> str:
+    return " ".join(f["meaning"] for f in check["findings"] if f["verdict"] == "problem")
 
 
 @pytest.mark.parametrize(
@@ -422,7 +436,7 @@ def problems(check: VendorCheck) -> str:
 def test_medchat_settings_to_fix(vendors: Sandbox, settings: dict[str, t.Any], words: str) -> None:
     check = check_medchat(vendors, settings=settings)
 
-    assert not check.works
+    assert not check["works"]
     assert words in problems(check)
 
 
@@ -448,7 +462,7 @@ def test_medchat_settings_to_fix(vendors: Sandbox, settings: dict[str, t.Any], w
 def test_medchat_works_as_far_as_streams_are_selected(
     vendors: Sandbox, quirks: dict[str, t.Any], selected: set[str], *, works: bool
 ) -> None:
-    assert check_medchat(vendors, selected, **quirks).works is works
+    assert check_medchat(vendors, selected, **quirks)["works"] is works
 
 
 @pytest.mark.parametrize(
@@ -468,7 +482,7 @@ def test_swell_settings_to_fix(
 ) -> None:
     check = check_swell(vendors, settings=settings, **quirks)
 
-    assert not check.works
+    assert not check["works"]
     assert words in problems(check)
 
 
@@ -482,17 +496,17 @@ def test_counts_without_their_scope(vendors: Sandbox, selected: set[str], *, wor
 
     assert readings(check)["scope for swell_message_counts"] == "missing or not answered"
     assert "count by date (W14)" not in readings(check)
-    assert check.works is works
+    assert check["works"] is works
 
 
 @pytest.mark.parametrize("budget", [4, 14, 16, 18])
 def test_a_used_up_budget_is_no_problem(
     vendors: Sandbox, monkeypatch: pytest.MonkeyPatch, budget: int
 ) -> None:
-    monkeypatch.setattr(findings, "MAX_REQUESTS", budget)
+    monkeypatch.setattr(questions, "MAX_REQUESTS", budget)
 
-    assert check_swell(vendors).works
-    assert check_medchat(vendors).works
+    assert check_swell(vendors)["works"]
+    assert check_medchat(vendors)["works"]
 
 
 def test_the_token_in_the_header_alone(vendors: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -507,7 +521,7 @@ def test_the_token_in_the_header_alone(vendors: Sandbox, monkeypatch: pytest.Mon
 
     check = check_swell(vendors, settings={"swell_token_placement": "header"}, swell_bearer=True)
 
-    assert check.works
+    assert check["works"]
     assert urls
     assert not [url for url in urls if "token" in url]
 
@@ -518,10 +532,10 @@ def test_an_empty_account_works_and_says_so() -> None:
         checks = [check_medchat(empty, settings=config), check_swell(empty, settings=config)]
 
     for check in checks:
-        assert check.works
+        assert check["works"]
         assert any(
-            finding.verdict == "warning" and "start_date" in finding.meaning
-            for finding in check.findings
+            finding["verdict"] == "warning" and "start_date" in finding["meaning"]
+            for finding in check["findings"]
         )
         claims = readings(check)
         assert claims.get("$skip (M5)", UNKNOWN) == UNKNOWN
@@ -530,11 +544,13 @@ def test_an_empty_account_works_and_says_so() -> None:
 
 def test_days_are_not_judged_by_messages_of_another_season() -> None:
     """created_at in UTC does not show that the clocks of Swell's days have changed since."""
-    at = parse_timestamp("2026-11-28T12:00:00Z")
+    at = datetime(2026, 11, 28, tzinfo=timezone.utc)
     months = ("2026-07-01", "2026-10-20", "2026-11-10", "2026-11-12")
     rows = {n: {"id": n, "created_at": f"{day}T0{n}:00:00Z"} for n, day in enumerate(months)}
 
-    asked = swell._questions(t.cast("t.Any", SimpleNamespace(at=at)), rows)
+    messages = SimpleNamespace(rows=rows, settled=(at - 2 * DAY).date())
+
+    asked = swell._questions(t.cast("t.Any", messages))
 
     assert {question.number for question in asked} == {2, 3}
 
@@ -557,14 +573,21 @@ def test_the_proxy_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HTTPS_PROXY", "http://user:proxy-password@proxy.example:3128")
 
     url = "https://medchatapp.com/smschatapi"
-    client = t.cast("t.Any", SimpleNamespace(tls_version="TLSv1.3"))
+    seen = connection.address(t.cast("t.Any", SimpleNamespace(url=url)))
 
-    address, tls = connection.reached("MedChat", url, client)
+    assert seen.reading == "reached through the proxy proxy.example:3128"
+    assert "proxy-password" not in repr(seen)
 
-    assert address.reading == "reached through the proxy proxy.example:3128"
-    assert tls.reading == "TLS 1.3"
-    assert "through the proxy" in tls.asked
-    assert "proxy-password" not in repr([address, tls])
+
+def test_a_sync_imports_nothing_of_the_check() -> None:
+    """Nor what merges states: a tenth of a second of every start."""
+    code = "import sys, tap_medchat_swell.tap; print(*sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    names = [name for name in done.stdout.split() if name.startswith("tap_medchat_swell.")]
+    assert "tap_medchat_swell.tap" in names
+    assert [name for name in names if name.split(".")[1] in {"check", "merge_states"}] == []
 
 
 class TestCommand:
@@ -680,10 +703,8 @@ SCHEMA: dict[str, t.Any] = {
 def test_types_of_fields(values: list[t.Any], kind: str) -> None:
     stream = fields.compare("s", SCHEMA, (), [row(extraField=value) for value in values])
 
-    assert [(field.name, field.type, field.share) for field in stream.fields] == [
-        ("extra_field", kind, 1.0)
-    ]
-    assert stream.missing == ("never", "contact")
+    assert stream["fields"] == [{"stream": "s", "name": "extra_field", "type": kind, "share": 1.0}]
+    assert stream["missing"] == ["never", "contact"]
 
 
 def test_names_that_may_be_data_are_not_shown() -> None:
@@ -693,8 +714,8 @@ def test_names_that_may_be_data_are_not_shown() -> None:
 
     stream = fields.compare("s", SCHEMA, (), rows)
 
-    assert stream.fields == ()
-    assert stream.hidden == len(names)
+    assert stream["fields"] == []
+    assert stream["hidden"] == len(names)
 
 
 def test_a_nested_column_is_declared_with_its_neighbors() -> None:
