@@ -72,6 +72,7 @@ def announced_limit(client: Client) -> int | None:
 BEFORE = [
     Question("address", "a first request", address),
     Question("TLS", "the connection", tls),
+    Question("token", "a first request", lambda _: Seen("an answer of 200", "accepted")),
 ]
 AFTER = [
     Question("clock", "the header Date", clock),

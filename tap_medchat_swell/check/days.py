@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import typing as t
-from dataclasses import dataclass
 from datetime import timedelta
 
 from tap_medchat_swell.time_ranges import DAY, DayRange, midnight
@@ -17,11 +16,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-INCLUSIVE, EXCLUSIVE, UP_TO_NOW = (
-    "inclusive",
-    "exclusive: ends at its midnight",
-    "ends at the current time of that day",
-)
+INCLUSIVE, EXCLUSIVE = "inclusive", "exclusive: ends at its midnight"
+UP_TO_NOW = "ends at the current time of that day"
 _PARTS = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 13.75)
 OFFSETS = sorted(timedelta(hours=hours) for hours in (*range(-12, 15), *_PARTS))
 MAX_QUESTIONS = 12
@@ -48,14 +44,11 @@ class Hypothesis(t.NamedTuple):
         return start <= created < end
 
 
-HYPOTHESES = [
-    Hypothesis(ending, offset)
-    for ending, offset in itertools.product((INCLUSIVE, EXCLUSIVE, UP_TO_NOW), OFFSETS)
-]
+ENDINGS = (INCLUSIVE, EXCLUSIVE, UP_TO_NOW)
+HYPOTHESES = [Hypothesis(*pair) for pair in itertools.product(ENDINGS, OFFSETS)]
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(t.NamedTuple):
     """Whether the message with this id is in these days."""
 
     number: int
@@ -101,8 +94,9 @@ def _fitting(
     left: list[Hypothesis], question: Question, now: datetime, *, answer: bool
 ) -> list[Hypothesis]:
     """The hypotheses that an answer leaves."""
-    fits = {answer, None}
-    return [one for one in left if one.holds(question.days, question.created, now) in fits]
+    return [
+        one for one in left if one.holds(question.days, question.created, now) in {answer, None}
+    ]
 
 
 def _best(left: list[Hypothesis], asked: list[Question], now: datetime) -> Question | None:

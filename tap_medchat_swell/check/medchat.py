@@ -414,7 +414,6 @@ IDS = [
 ]
 # In this order: later ones use what earlier ones have learned.
 QUESTIONS = [
-    Question("token", "one chat", lambda _: Seen("an answer of 200", "accepted")),
     Question("scope for sms_chats", "one chat", lambda _: Seen("no 403", "present")),
     Question("organization", "one chat since start_date", _organization),
     Question("page limit (M3)", f"$top={LARGEST}", _page_limit),

@@ -578,12 +578,7 @@ def _counted_days(messages: Messages) -> dict[date, int]:
 
 # In this order: later ones use what earlier ones have learned.
 QUESTIONS = [
-    Question(
-        "token", "messages, token as configured", lambda _: Seen("an answer of 200", "accepted")
-    ),
-    Question(
-        "scope for swell_messages", "messages of the last days", lambda _: Seen("no 403", "present")
-    ),
+    Question("scope for swell_messages", "messages", lambda _: Seen("no 403", "present")),
     Question("messages", "the last weeks, and some older ones", _samples),
     Question("from_date and to_date (W22)", "windows of other days", _dates_obeyed),
     Question("page limit (W11)", "a page of swell_page_size", _page_limit),
