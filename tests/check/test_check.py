@@ -20,6 +20,7 @@ from support.tap_runs import Cli, discover
 
 from tap_medchat_swell.check import connection, fields, questions, run, swell
 from tap_medchat_swell.check.questions import MAX_REQUESTS, UNKNOWN
+from tap_medchat_swell.check.swell import CLOCKS
 from tap_medchat_swell.http import client
 from tap_medchat_swell.http.rate_limiter import RateLimiter
 from tap_medchat_swell.http.transport import Transport
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
 
 Document = dict[str, t.Any]
 ALL = {"sms_chats", "sms_messages", "swell_messages", "swell_message_counts"}
+WEST = "America/Phoenix"  # UTC-7 all year
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
@@ -37,9 +39,20 @@ pytestmark = pytest.mark.usefixtures("no_pauses")
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[Sandbox]:
     """A clinic of some size; the quirks are each test's."""
-    data = Dataset.generate(seed=7, chats=200, swell_messages=1000, days=60)
+    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+    data = Dataset.generate(seed=7, chats=200, swell_messages=1000, days=60, now=midnight)
     with Sandbox(data) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _at_noon_of_any_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers depend on the hour, and on clocks that have just changed; tests do not.
+
+    In the evening, a range "up to now" holds a whole last day; after midnight nothing of it.
+    """
+    monkeypatch.setattr(swell, "now", lambda: utc_now().replace(hour=12))
+    monkeypatch.setattr(swell, "CLOCKS", ())
 
 
 def readings(check: Document) -> dict[str, str]:
@@ -54,6 +67,7 @@ def _check(
     settings: dict[str, t.Any] | None = None,
     **quirks: t.Any,
 ) -> Document:
+    quirks = {"swell_created_at_zone": WEST, **quirks}
     sandbox.quirks = type(sandbox.quirks)().replace(**quirks)
     options = Options.from_config(sandbox.tap_config(max_retries=2, **settings or {}))
     document, _ = run.check_vendor(vendor, options, RateLimiter(8), selected)
@@ -225,7 +239,7 @@ SWELL: list[tuple[dict[str, t.Any], dict[str, str]]] = [
         },
     ),
     (
-        {"swell_filter_zone": "America/Denver", "swell_date_sent_zone": "America/Denver"},
+        {"swell_filter_zone": WEST, "swell_date_sent_zone": WEST},
         {
             "to_date (W1)": "inclusive",
             "zone of days (W4)": "UTC-7, as created_at",
@@ -404,10 +418,8 @@ def test_the_latest_messages_of_many_days_are_all_of_the_evening() -> None:
 
 
 def test_the_night_of_a_clinic_leaves_the_zone_open_but_not_the_counts() -> None:
-    """It is noon there: in the evening, "up to now" would mean all messages of the last day."""
-    offset = 12 - utc_now().hour
-    with Sandbox(clinic(20, range(8 - offset, 17 - offset))) as quiet:
-        found = readings(check_swell(quiet, swell_filter_zone=offset))
+    with Sandbox(clinic(20, range(15, 23))) as quiet:
+        found = readings(check_swell(quiet, swell_filter_zone=WEST))
 
     assert found["zone of days (W4)"] == UNKNOWN
     assert found["to_date (W1)"] == "inclusive"
@@ -544,8 +556,9 @@ def test_an_empty_account_works_and_says_so() -> None:
         assert claims.get("to_date (W1)", UNKNOWN) == UNKNOWN
 
 
-def test_days_are_not_judged_by_messages_of_another_season() -> None:
+def test_days_are_not_judged_by_messages_of_another_season(monkeypatch: pytest.MonkeyPatch) -> None:
     """created_at in UTC does not show that the clocks of Swell's days have changed since."""
+    monkeypatch.setattr(swell, "CLOCKS", CLOCKS)
     at = datetime(2026, 11, 28, tzinfo=timezone.utc)
     months = ("2026-07-01", "2026-10-20", "2026-11-10", "2026-11-12")
     rows = {n: {"id": n, "created_at": f"{day}T0{n}:00:00Z"} for n, day in enumerate(months)}
