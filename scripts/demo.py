@@ -74,7 +74,7 @@ def main() -> None:
     DATABASE.parent.mkdir(exist_ok=True)
     for leftover in (*DATABASE.parent.glob("demo.duckdb*"), MELTANO_DATABASE):
         leftover.unlink(missing_ok=True)
-    dataset = Dataset.generate(seed=SEED, chats=300, swell_messages=900, days=90)
+    dataset = simulated()
     with Sandbox(dataset) as sandbox:
         heading("1. A sandbox of MedChat and Swell")
         print(f"MedChat: {sandbox.medchat_api_url}\nSwell:   {sandbox.swell_api_url}")
@@ -106,6 +106,11 @@ def main() -> None:
     report = [str(REPORT), "scripts/report.py", "--database", database]
     subprocess.run(report, cwd=ROOT, check=True)  # noqa: S603 - our own
     show_ways_on()
+
+
+def simulated() -> Dataset:
+    """What the vendors hold at first."""
+    return Dataset.generate(seed=SEED, chats=300, swell_messages=900, days=90)
 
 
 def heading(text: str) -> None:
