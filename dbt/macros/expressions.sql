@@ -17,11 +17,6 @@
     {{- time }} at time zone {{ zone }} at time zone 'UTC'
 {%- endmacro %}
 
-{# The variable medchat_swell_timezone as a text. #}
-{% macro timezone() %}
-    {{- "'" ~ var('medchat_swell_timezone') ~ "'" -}}
-{% endmacro %}
-
 {# The time that the marts are about: one for all models of a run. #}
 {% macro as_of() %}
     {%- set given = var('medchat_swell_as_of') -%}

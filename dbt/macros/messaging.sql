@@ -29,3 +29,32 @@
     {%- set parts = text.strip().split(':') -%}
     {{- return(parts[0] | int * 60 + parts[1] | int) -}}
 {% endmacro %}
+
+{# Time zone, business hours and days off of each location that has its own; '' is all others. #}
+{% macro schedules() %}
+    {%- set others = {
+        'timezone': var('medchat_swell_timezone'),
+        'business_hours': var('medchat_swell_business_hours'),
+        'days_off': var('medchat_swell_days_off'),
+    } -%}
+    {%- set found = {'': others} -%}
+    {%- for location, own in var('medchat_swell_location_hours').items() -%}
+        {%- for name in own if name not in others -%}
+            {{ exceptions.raise_compiler_error("medchat_swell_location_hours: '" ~ name ~ "' is none of " ~ others | join(', ')) }}
+        {%- endfor -%}
+        {%- do found.update({location: dict(others, **own)}) -%}
+    {%- endfor -%}
+    {{- return(found) -}}
+{% endmacro %}
+
+{# Which of the schedules a location has. #}
+{% macro schedule_of(location) %}
+    case when {{ location }} in ('{{ medchat_swell.schedules() | join("', '") }}') then {{ location }} else '' end
+{%- endmacro %}
+
+{# The time zone of a location. #}
+{% macro timezone_of(location) %}
+    {%- set schedules = medchat_swell.schedules() -%}
+    case {{ medchat_swell.schedule_of(location) }}
+        {%- for id, own in schedules.items() %} when '{{ id }}' then '{{ own.timezone }}'{% endfor %} end
+{%- endmacro %}

@@ -40,6 +40,12 @@ class Rules:
     locations: dict[str, str] = field(default_factory=dict)
     pseudonym: Callable[[str], str | None] | None = None
     zones: tuple[str, ...] = ("UTC",)
+    weekdays: int = 5
+    places: dict[str, Rules] = field(default_factory=dict)
+
+    def at(self, place: str | None) -> Rules:
+        """The rules of a location: it may have a zone and hours of its own."""
+        return self.places.get(place or "", self)
 
     def local(self, moment: datetime) -> datetime:
         """What the clocks showed."""
@@ -52,7 +58,7 @@ class Rules:
 
     def hours(self, day: date) -> tuple[datetime, datetime] | None:
         """When business opens and closes, in UTC."""
-        if day.weekday() > 4 or day in self.days_off:
+        if day.weekday() >= self.weekdays or day in self.days_off:
             return None
         ends = (datetime.combine(day, clock, ZoneInfo(self.zone)) for clock in self._clocks)
         opens, closes = (end.astimezone(timezone.utc).replace(tzinfo=None) for end in ends)
@@ -148,8 +154,8 @@ class Marts:
 
     def _message(self, row: Row, *, phone: str, chat_id: str | None, **found: t.Any) -> Row:
         number, outbound = self.rules.number(phone), found["direction"] == "outbound"
-        local = self.rules.local(found["sent_at"])
         place = found["location_id"]
+        local = self.rules.at(place).local(found["sent_at"])
         name = self.rules.locations.get(place) or found["location_name"] or place
         return {
             "message_key": md5(row["account_name"], found["vendor"], row["id"]),
@@ -204,8 +210,9 @@ class Marts:
     def _wait(self, first: Row, last: Row, count: int, reply: Row | None) -> Row:
         until = reply["sent_at"] if reply else self.rules.as_of
         clock = minutes(until - first["sent_at"])
-        business = self.rules.business_minutes(first["sent_at"], until)
-        hours = self.rules.hours(first["sent_on"])
+        rules = self.rules.at(first["location_id"])
+        business = rules.business_minutes(first["sent_at"], until)
+        hours = rules.hours(first["sent_on"])
         same = "message_key account_name vendor thread_id line_key contact_key location_id "
         same += "location_name opt_out_keyword"
         return {
@@ -218,7 +225,7 @@ class Marts:
             "outcome": "answered" if reply else "open",
             "reply_message_key": reply["message_key"] if reply else None,
             "replied_at": reply["sent_at"] if reply else None,
-            "replied_on": reply["sent_on"] if reply else None,
+            "replied_on": rules.local(until).date() if reply else None,
             "response_minutes": clock if reply else None,
             "response_business_minutes": business if reply else None,
             "waited_minutes": clock,
@@ -345,7 +352,7 @@ class Marts:
 
         sent, waits, events = here(self._sent), here(self.waits), here(self.consent_events)
         day = sent[0]["sent_on"]
-        while day <= self.rules.local(self.rules.as_of).date():
+        while day <= self.rules.at(place[2]).local(self.rules.as_of).date():
             today = [row for row in sent if row["sent_on"] == day]
             out = [row for row in today if row["direction"] == "outbound"]
             automated = sum(row["is_automated"] for row in out)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, time, timedelta, timezone
 
 import duckdb
 import pytest
@@ -35,6 +36,7 @@ if t.TYPE_CHECKING:
 DBT = ROOT / "dbt"
 # The clocks went forward on March 10, and February had 29 days.
 AS_OF = datetime(2024, 3, 12, 18, 30)  # noqa: DTZ001 - UTC, as in the database
+AUTUMN = timedelta(days=238)  # moves that day to November 3, when the clocks went back
 UTC = timezone.utc
 RULES = Rules(
     as_of=AS_OF,
@@ -52,14 +54,20 @@ MARTS = (
 EMPTY_WITHOUT_TIMES = ("response_times", "daily_metrics", "reconciliation")
 
 
-def history() -> Dataset:
+def history(later_by: timedelta = timedelta()) -> Dataset:
     """Three weeks of both vendors, and what is easy to get wrong."""
+
+    def at(text: str) -> datetime:
+        return in_spring(text) + later_by
+
     dataset = Dataset.generate(
         seed=21,
         chats=50,
         swell_messages=220,
         days=24,
-        now=AS_OF.replace(tzinfo=UTC) + timedelta(hours=5),  # some of it is still to be sent
+        now=AS_OF.replace(tzinfo=UTC)
+        + later_by
+        + timedelta(hours=5),  # some of it is still to be sent
     )
     clinic, later = dataset.add_chat, dataset.add_message
     bot = clinic(created=at("02-28 10:00"), user_phone="3035550101").id
@@ -73,6 +81,8 @@ def history() -> Dataset:
     clocks = clinic(created=at("03-08 20:00"), user_phone="3035550102").id
     later(clocks, created=at("03-08 23:30"), text="Over the weekend")
     later(clocks, created=at("03-11 15:10"), direction="Outbound")
+    later(clocks, created=at("03-10 07:30"), text="half past one in November")
+    later(clocks, created=at("03-10 08:30"), text="half past one once more")
     contact = dataset.add_contact(location_ids=(1, 2))
     same = clinic(created=at("03-01 12:00"), user_phone=contact.phone).id
     swell = dataset.add_swell_message
@@ -86,18 +96,18 @@ def history() -> Dataset:
     return dataset
 
 
-def at(text: str) -> datetime:
+def in_spring(text: str) -> datetime:
     return datetime.fromisoformat(f"2024-{text}").replace(tzinfo=UTC)
 
 
 def let_things_happen(dataset: Dataset) -> None:
     """Late rows and changes, in old threads too."""
     for chat in dataset.chats_created(None, None)[::10]:
-        dataset.add_message(chat.id, created=at("03-12 15:00"), text="years later")
+        dataset.add_message(chat.id, created=in_spring("03-12 15:00"), text="years later")
         dataset.change_chat(chat.id, status="Ended")
     for number in list(dataset.contacts)[::5]:
-        dataset.add_swell_message(number, created=at("03-12 16:00"), message_type="to")
-        dataset.add_swell_message(number, created=at("02-25 16:00"), text="an import")
+        dataset.add_swell_message(number, created=in_spring("03-12 16:00"), message_type="to")
+        dataset.add_swell_message(number, created=in_spring("02-25 16:00"), text="an import")
     changed = dataset.messages_created(None, None)[7]
     dataset.change_swell_message(changed.id, message_type="to", status="Close")
 
@@ -113,19 +123,21 @@ class Warehouse:
     raw: str
     folder: Path
     url: str
+    as_of: datetime = AS_OF
     state: Json | None = None
     rows: Rows = field(default_factory=dict)
 
     def load(self, sandbox: Sandbox, *streams: str, **settings: t.Any) -> None:
         """Run tap and target. What a full run without a profile would write is kept."""
-        config = sandbox.tap_config(end_date="2024-03-20", medchat_page_size=10, **settings)
+        end_date = f"{self.as_of + timedelta(days=8):%Y-%m-%d}"
+        config = sandbox.tap_config(end_date=end_date, medchat_page_size=10, **settings)
         catalog = select(discover(config), only(*streams))
         run = sync(config, self.state, catalog)
         assert run.code == 0, run.log
         self.state = run.state
         piped(self.target, self.target, self.config, run.stdout, self.folder)
         before = self.rows.get("swell_message_counts")
-        config = sandbox.tap_config(end_date="2024-03-20")
+        config = sandbox.tap_config(end_date=end_date)
         full = sync(config, None, select(discover(config), dict.fromkeys(STREAMS, True)))
         self.rows = {stream: full.records(stream) for stream in STREAMS}
         if before:  # the counts of old days are not read again
@@ -139,7 +151,7 @@ class Warehouse:
             "medchat_swell_timezone": RULES.zone,
             "medchat_swell_days_off": [day.isoformat() for day in RULES.days_off],
             "medchat_swell_zone_hypotheses": list(RULES.zones),
-            "medchat_swell_as_of": AS_OF.isoformat(" "),
+            "medchat_swell_as_of": self.as_of.isoformat(" "),
             "medchat_swell_warn_after_hours": 10**6,
             "medchat_swell_error_after_hours": 10**6,
             **variables,
@@ -248,12 +260,33 @@ def assert_columns_are_described(warehouse: Warehouse) -> None:
         assert list(warehouse.mart(name)[0]) == described(name)
 
 
-def test_pseudonymized(warehouse: Warehouse) -> None:
-    with Sandbox(history()) as sandbox:
+def test_pseudonymized_in_autumn_with_hours_by_location(warehouse: Warehouse) -> None:
+    warehouse.as_of = AS_OF + AUTUMN
+    with Sandbox(history(AUTUMN)) as sandbox:
         profile = {"privacy_profile": "pseudonymized", "pseudonym_key": KEY}
         warehouse.load(sandbox, *STREAMS, **profile)
-    warehouse.dbt("run")
-    assert_marts(warehouse, replace(RULES, pseudonym=lambda phone: code("phone", phone)))
+    text = next(iter(warehouse.rows["sms_messages"]))
+    clinics = [str(code("phone", text[f"{end}_phone_number"])) for end in ("sender", "recipient")]
+    east, south = "America/New_York", "America/Phoenix"
+    daily = dict.fromkeys(map(str.lower, calendar.day_name), "00:30-23:30")
+    own = {"timezone": east, "business_hours": daily, "days_off": []}
+    day_off = (AS_OF + AUTUMN - timedelta(days=22)).date()
+    warehouse.dbt(
+        "run",
+        medchat_swell_days_off=[day_off.isoformat()],
+        medchat_swell_location_hours={"1": own, **{key: {"timezone": south} for key in clinics}},
+    )
+    rules = replace(
+        RULES,
+        as_of=warehouse.as_of,
+        days_off=(day_off,),
+        pseudonym=lambda phone: code("phone", phone),
+    )
+    open_daily = replace(
+        rules, zone=east, opens=time(0, 30), closes=time(23, 30), weekdays=7, days_off=()
+    )
+    places = {"1": open_daily, **dict.fromkeys(clinics, replace(rules, zone=south))}
+    assert_marts(warehouse, replace(rules, places=places))
 
 
 def test_safe_harbor(warehouse: Warehouse) -> None:

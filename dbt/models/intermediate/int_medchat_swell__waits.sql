@@ -43,7 +43,7 @@ select
     ends.thread_id as last_inbound_thread_id,
     answers.message_key as reply_message_key,
     answers.sent_at as replied_at,
-    answers.sent_on as replied_on,
+    cast({{ medchat_swell.to_local('answers.sent_at', medchat_swell.timezone_of('starts.location_id')) }} as date) as replied_on,
     case
         when answers.message_key is not null then 'answered'
         when lower(ends.thread_status) in {{ medchat_swell.words(var('medchat_swell_closed_statuses')) }} then 'closed'

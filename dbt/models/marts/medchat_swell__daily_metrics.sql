@@ -13,7 +13,7 @@ spans as (
     select
         {{ places }},
         min(sent_on) as first_day,
-        cast({{ medchat_swell.to_local(medchat_swell.as_of(), medchat_swell.timezone()) }} as date) as last_day
+        cast({{ medchat_swell.to_local(medchat_swell.as_of(), medchat_swell.timezone_of('location_id')) }} as date) as last_day
     from messages
     group by {{ places }}
 ),

@@ -4,14 +4,15 @@ with waits as (
         case outcome
             when 'answered' then replied_at
             when 'open' then {{ medchat_swell.as_of() }}
-        end as waited_until
+        end as waited_until,
+        {{ medchat_swell.schedule_of('location_id') }} as schedule
     from {{ ref('int_medchat_swell__waits') }}
 ),
 
 dated as (
     select
         *,
-        cast({{ medchat_swell.to_local('waited_until', medchat_swell.timezone()) }} as date) as waited_until_on
+        cast({{ medchat_swell.to_local('waited_until', medchat_swell.timezone_of('location_id')) }} as date) as waited_until_on
     from waits
 ),
 
@@ -26,9 +27,9 @@ measured as (
         ) as is_after_hours
     from dated
     left join {{ ref('int_medchat_swell__calendar') }} as first_days
-        on dated.started_on = first_days.day
+        on dated.started_on = first_days.day and dated.schedule = first_days.schedule
     left join {{ ref('int_medchat_swell__calendar') }} as last_days
-        on dated.waited_until_on = last_days.day
+        on dated.waited_until_on = last_days.day and dated.schedule = last_days.schedule
 )
 
 select
