@@ -4,6 +4,7 @@ import itertools
 import os
 import typing as t
 
+import coverage
 import pytest
 from medchat_swell_sandbox import Dataset, Sandbox
 from support.tap_runs import Cli
@@ -12,13 +13,36 @@ from tap_medchat_swell.http import client
 from tap_medchat_swell.redaction import REDACTOR, Redactor
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 
+# Here the tap runs as a process that is not measured, and what runs it would take twice as long.
+UNMEASURED = {"api_assumptions", "chaos", "e2e", "security"}
+# Here it is measured in the test's process only.
+UNMEASURED_PROCESSES = UNMEASURED | {"privacy"}
 # Sandboxes are on this machine: no proxy of the developer's leads there.
 NO_PROXY = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = NO_PROXY
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take minutes; in the end, some workers would wait for them."""
+    items.sort(key=lambda item: item.path.parent.name != "e2e")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure coverage where that tells something."""
+    measuring = coverage.Coverage.current()
+    if measuring is None or item.path.parent.name not in UNMEASURED:
+        return (yield)
+    measuring.stop()
+    try:
+        return (yield)
+    finally:
+        measuring.start()
 
 
 def small_dataset() -> Dataset:
@@ -40,9 +64,9 @@ def config(sandbox: Sandbox) -> dict[str, t.Any]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
+def cli(tmp_path: Path, request: pytest.FixtureRequest) -> Cli:
     """The command line, in a folder of its own."""
-    return Cli(tmp_path)
+    return Cli(tmp_path, measured=request.path.parent.name not in UNMEASURED_PROCESSES)
 
 
 @pytest.fixture

@@ -102,11 +102,10 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
     """Sends all requests to one host, through one connection pool.
 
     `requests` looks up proxy, certificates, pool and cookies for every request, which takes a
-    third of a request's CPU time. `tls_version` is that of the last connection, empty without TLS.
+    third of a request's CPU time.
     """
 
     _pool: t.Any = None
-    tls_version = ""
 
     def __init__(self, answer_seconds: float, connections: int) -> None:
         super().__init__(pool_connections=1, pool_maxsize=connections)
@@ -129,12 +128,18 @@ class OneHostAdapter(requests.adapters.HTTPAdapter):
             def connect(connection: t.Any) -> None:
                 kind.connect(connection)
                 version = getattr(connection.sock, "version", None)  # no socket without TLS has it
-                self.tls_version = (version and version()) or ""
+                # Not in the adapter: urllib3 would then keep it, and its sockets, for good.
+                type(connection).tls_version = (version and version()) or ""
 
-            own = {"response_class": self._response_class, "connect": connect}
+            own = {"response_class": self._response_class, "connect": connect, "tls_version": ""}
             pool.ConnectionCls = type("Connection", (kind,), own)
             self._pool = pool
         return self._pool
+
+    @property
+    def tls_version(self) -> str:
+        """That of the last connection; empty without TLS."""
+        return str(self._pool.ConnectionCls.tls_version) if self._pool else ""
 
     @override
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:

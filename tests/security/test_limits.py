@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 import typing as t
@@ -9,7 +10,8 @@ from datetime import datetime, timezone
 
 import pytest
 from medchat_swell_sandbox import Fault, Quirks
-from support.tap_runs import discover, only, select
+from support.tap_runs import discover, only, select, sync
+from urllib3 import HTTPConnectionPool
 
 if t.TYPE_CHECKING:
     from medchat_swell_sandbox import Sandbox
@@ -131,3 +133,19 @@ def test_headers_without_end(config: Config, cli: Cli, sandbox: Sandbox) -> None
     assert run.code == 1
     assert "closed the connection" in run.log
     assert "Traceback" not in run.log
+
+
+def test_a_finished_run_leaves_no_connection(config: Config) -> None:
+    before = pools()
+    sync(config)
+
+    deadline = time.monotonic() + 30  # a worker may still be ending
+    while pools() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert pools() <= before
+
+
+def pools() -> int:
+    gc.collect()
+    return sum(isinstance(known, HTTPConnectionPool) for known in gc.get_objects())

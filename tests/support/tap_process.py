@@ -148,8 +148,9 @@ class Running:
         return rest
 
     def _read(self) -> bytes:
-        ready, _, _ = select.select([self.stdout], [], [], HANGS_AFTER)
-        if not ready:
+        output = select.poll()
+        output.register(self.stdout, select.POLLIN)
+        if not output.poll(HANGS_AFTER * 1000):
             raise Hung(self._lines[-3:])
         return os.read(self.stdout, READ_BYTES)
 
