@@ -3,9 +3,10 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE
 
+# PYTHON in the environment chooses the interpreter of .venv.
+SETUP := PYTHON='$(PYTHON)' sh scripts/setup.sh
 PYTHON := .venv/bin/python
 UV := .venvs/uv/bin/uv
-SETUP := sh scripts/setup.sh
 TYPED := tap_medchat_swell sandbox/medchat_swell_sandbox scripts
 TEST_TOOLS := airflow dbt meltano singer-tools postgres moto map-transform report \
 	target-duckdb target-postgres target-csv target-s3-jsonl
