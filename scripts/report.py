@@ -216,7 +216,9 @@ def response_times(found: dict[str, list[Row]]) -> Iterator[str]:
     yield from heading(
         "Response time by location",
         "Bar: median time to the first manual reply, by the clock. "
-        "Line: nine of ten replies came within this time.",
+        "Line: nine of ten replies came within this time. "
+        "MedChat's locations are the clinic's own numbers, "
+        "unless <code>medchat_swell_locations</code> names them.",
     )
     rows = found["locations"]
     several = len({row["account_name"] for row in rows}) > 1
@@ -278,8 +280,9 @@ def hours(found: dict[str, list[Row]]) -> Iterator[str]:
     """A heat map of hour and weekday."""
     yield from heading(
         "When patients write",
-        "Messages received by weekday and hour, in the time zone of the package's variable "
-        "<code>medchat_swell_timezone</code>.",
+        "Messages received by weekday and hour, in each location's time zone (the package's "
+        "variables <code>medchat_swell_timezone</code> and "
+        "<code>medchat_swell_location_hours</code>).",
     )
     counts = Counter({(r["weekday"], r["hour"]): int(r["received"]) for r in found["hours"]})
     if counts:
@@ -407,7 +410,7 @@ def week_chart(weeks: Counter[tuple[date, str]]) -> alt.Chart:
     monday = alt.Axis(grid=False, labelAngle=0, labelOverlap="greedy")
     bars = [
         {"week": f"{week:%b} {week.day}", "event": event, "messages": number}
-        for (week, event), number in weeks.items()
+        for (week, event), number in sorted(weeks.items(), key=lambda item: item[0][0])
     ]
     return (
         chart(bars, 190)
