@@ -559,7 +559,9 @@ def _counted_days(messages: Messages) -> dict[date, int]:
     """Neighboring days with different numbers of messages, none zero, as from_date means them."""
     options = messages.options
     is_partial = options.swell_contact_ids or options.swell_status  # counts know neither
-    if is_partial or messages.endings not in ({days.INCLUSIVE}, {days.EXCLUSIVE}):
+    # In the evening, up to now is all of a day, too.
+    endings = ({days.INCLUSIVE}, {days.EXCLUSIVE}, {days.INCLUSIVE, days.UP_TO_NOW})
+    if is_partial or messages.endings not in endings:
         return {}
     offset = min(messages.offsets)  # any of them will do to choose days
     times = filter(None, map(created, messages.rows.values()))

@@ -426,6 +426,18 @@ def test_the_night_of_a_clinic_leaves_the_zone_open_but_not_the_counts() -> None
     assert found["count by date (W14)"] == "that day"
 
 
+def test_the_evening_leaves_the_ending_open_but_not_the_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(swell, "now", lambda: utc_now().replace(hour=23, minute=30))
+    with Sandbox(clinic(20, range(15, 23))) as quiet:
+        found = readings(check_swell(quiet, swell_filter_zone=WEST))
+
+    assert found["to_date (W1)"] == UNKNOWN
+    assert found["count by date (W14)"] == "that day"
+    assert found["count by from_date and to_date (W14)"] == "includes to_date"
+
+
 @pytest.mark.parametrize(("meta", "is_told"), [("simple", False), ("present", True)])
 def test_no_estimate_where_full_pages_have_no_total(meta: str, *, is_told: bool) -> None:
     with Sandbox(clinic(30, range(25))) as large:
