@@ -20,7 +20,7 @@ from functools import cached_property
 import msgspec
 from singer_sdk import Stream
 from singer_sdk.exceptions import MapExpressionError
-from singer_sdk.helpers._catalog import get_selected_schema
+from singer_sdk.helpers._catalog import get_selected_schema  # noqa: PLC2701 - see sdk_private.py
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import Metadata

@@ -12,7 +12,7 @@ from functools import cached_property
 import click
 from singer_sdk import Tap
 from singer_sdk.cli import plugin_cli
-from singer_sdk.helpers._catalog import get_selected_schema
+from singer_sdk.helpers._catalog import get_selected_schema  # noqa: PLC2701 - see sdk_private.py
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.mapper import CustomStreamMap
 from singer_sdk.tap_base import CliTestOptionValue
@@ -51,6 +51,8 @@ if t.TYPE_CHECKING:
     from tap_medchat_swell.cli import Json
     from tap_medchat_swell.scan import VendorScan
     from tap_medchat_swell.stream import VendorStream
+
+__all__ = ["TapMedchatSwell"]
 
 STREAMS: tuple[type[VendorStream], ...] = (
     medchat.SmsChats,
