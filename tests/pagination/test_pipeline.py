@@ -153,7 +153,7 @@ def test_readers_need_not_fetch() -> None:
 
 
 def test_scans_of_several_vendors_are_read_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=60)
     scans = [Scan([read("a", 1)], name, answer=lambda _: both.wait()) for name in ("one", "two")]
 
     run(*scans, workers=1)
@@ -192,7 +192,7 @@ def test_one_worker_reads_one_page_after_the_other() -> None:
 
 def test_pages_are_fetched_ahead() -> None:
     """All at once, though the reader wants one after the other."""
-    together = threading.Barrier(4, timeout=5)
+    together = threading.Barrier(4, timeout=60)
     scan = Scan([read("a", 4, ahead=3)], answer=lambda _: together.wait())
 
     run(scan, workers=4)
@@ -201,7 +201,7 @@ def test_pages_are_fetched_ahead() -> None:
 
 
 def test_later_readers_are_read_ahead() -> None:
-    together = threading.Barrier(3, timeout=5)
+    together = threading.Barrier(3, timeout=60)
     scan = Scan([read(name, 1) for name in "abc"], answer=lambda _: together.wait())
 
     run(scan, workers=3)

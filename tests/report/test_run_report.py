@@ -225,7 +225,7 @@ def test_a_signal(
     while len(sandbox.requests) < 30:
         time.sleep(0.01)
     process.send_signal(signum)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=60)
 
     report = load(path)
     run = Run(process.returncode, stdout, stderr.decode())

@@ -303,7 +303,7 @@ def test_close_cancels_whoever_waits(reason: str) -> None:
     closed.set()
     rate_limiter.wake()
 
-    thread.join(2)
+    thread.join(30)
     assert outcome == ["cancelled"]
 
 
@@ -323,7 +323,7 @@ def test_leaving_lets_the_next_one_in() -> None:
 
     rate_limiter.release({})
 
-    thread.join(2)
+    thread.join(30)
     assert outcome == ["admitted"]
 
 
@@ -334,4 +334,4 @@ def test_a_hold_ends_by_itself() -> None:
 
     rate_limiter.acquire(never)
 
-    assert 0.04 < time.monotonic() - began < 2
+    assert 0.04 < time.monotonic() - began < 30

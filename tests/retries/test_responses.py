@@ -311,13 +311,13 @@ class TestWaits:
         assert max(waits) > 0.2
 
     def test_a_final_refusal_holds_nobody_up(self, sandbox: Sandbox, quick: Config) -> None:
-        sandbox.faults.add(Fault("status", where="swell", status=422, retry_after=30))
+        sandbox.faults.add(Fault("status", where="swell", status=422, retry_after=600))
         began = time.monotonic()
 
         run = sync(quick)
 
         assert run.records("swell_messages")
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 300
 
     @pytest.mark.parametrize(
         ("form", "concurrency"), [("seconds", 1), ("date", 1), ("reset", 1), ("seconds", 8)]
@@ -377,7 +377,7 @@ class TestWaits:
         began = time.monotonic()
 
         assert sync(quick).code == 1
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60
 
     @pytest.mark.parametrize(
         ("headers", "wait"),

@@ -51,7 +51,7 @@ def test_bombs(sandbox: Sandbox, config: Config, cli: Cli, fault: Fault, sentenc
     assert sentence in run.log
     assert "please report" not in run.log
     assert run.peak_mb < MOST_MB
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120
     assert len(run.records("sms_chats")) == 40, "the other vendor's streams"
     assert run.records("swell_messages") == []
 
