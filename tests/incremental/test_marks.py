@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import random
 import tracemalloc
-import typing as t
+
+import pytest
 
 from tap_medchat_swell.swell import marks
 from tap_medchat_swell.swell.marks import Marks
-
-if t.TYPE_CHECKING:
-    import pytest
 
 EDGES = [0, 1, -1, (1 << 63) - 1, -(1 << 63)]
 
@@ -46,6 +44,7 @@ def test_a_full_one_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept.add(5)
 
 
+@pytest.mark.unmeasured
 def test_it_is_small() -> None:
     tracemalloc.start()
     kept = Marks()

@@ -23,6 +23,7 @@ CHATS_PER_WINDOW = 40 * (PAGE - 1)
 NIGHTS = 120
 
 
+@pytest.mark.unmeasured
 def test_requests_per_night() -> None:
     text = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
     rows = re.findall(

@@ -302,6 +302,7 @@ def damage(value: object) -> list[object]:
     return [way for way in ways if way != value]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("stream", ["sms_messages", "swell_messages", "swell_message_counts"])
 def test_no_damage_to_a_bookmark_loses_a_row(
     sandbox: Sandbox, config: Config, state: Json, stream: str

@@ -165,6 +165,7 @@ SEPARATED = st.lists(
 ).map("".join)
 
 
+@pytest.mark.unmeasured
 @given(st.one_of(DIGITS, SEPARATED, st.from_regex(_NORTH_AMERICAN, fullmatch=True)))
 @settings(max_examples=1000)
 def test_the_short_way_gives_what_the_library_does(text: str) -> None:
