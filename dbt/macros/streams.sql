@@ -66,3 +66,33 @@
         order by {% if found %}{{ found | join(' desc, ') }} desc{% else %}1{% endif %}
     )
 {%- endmacro %}
+
+{# A stream as a staging model: the newest copy of each row. A column is its name, what it is made
+   of where that differs (`contact.name`: a field of an object), and a type, or `year`. Columns
+   made otherwise are SQL by name. #}
+{% macro staging(stream, keys, columns, others={}) %}
+    {%- set made = {} -%}
+    {%- for column in columns -%}
+        {%- set source = (column[1] or column[0]).split('.') -%}
+        {%- set type = column[2] or 'text' -%}
+        {%- if type == 'year' -%}
+            {%- set sql = medchat_swell.year_of(stream, source[0]) -%}
+        {%- elif source | length == 2 -%}
+            {%- set sql = medchat_swell.field(stream, source[0], source[1], type) -%}
+        {%- else -%}
+            {%- set sql = medchat_swell.column(stream, source[0], type) -%}
+        {%- endif -%}
+        {%- do made.update({column[0]: sql}) -%}
+    {%- endfor -%}
+    {%- do made.update(others) -%}
+    with ranked as (
+        select
+            {% for name, sql in made.items() %}{{ sql }} as {{ name }},
+            {% endfor %}{{ medchat_swell.copy_number(stream, keys) }} as copy_number
+        from {{ medchat_swell.rows_of(stream) }}
+    )
+
+    select {{ made | join(', ') }}
+    from ranked
+    where copy_number = 1
+{%- endmacro %}

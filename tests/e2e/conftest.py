@@ -13,7 +13,7 @@ import pytest
 
 from .loads import FORMS, make_loads
 from .targets import TARGETS
-from .tools import S3, TOOLS, MeltanoProject, PostgreSQL
+from .tools import S3, TOOLS, Dbt, MeltanoProject, PostgreSQL
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,13 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     server = S3(tmp_path_factory.mktemp("s3"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def dbt() -> Iterator[Dbt]:
+    process = Dbt()
+    yield process
+    process.stop()
 
 
 @pytest.fixture(scope="session")

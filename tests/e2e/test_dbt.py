@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import json
+import re
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from .loads import piped
 from .marts import Marts, Rules, in_one_form
 from .report_page import assert_page, make_page, page_of
 from .targets import duckdb_table
-from .tools import ROOT, plain_environment, programs, run_program
+from .tools import ROOT
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ if t.TYPE_CHECKING:
 
     from .loads import Rows
     from .report_page import Page
-    from .tools import PostgreSQL
+    from .tools import Dbt, PostgreSQL
 
 DBT = ROOT / "dbt"
 # The clocks went forward on March 10, and February had 29 days.
@@ -51,6 +52,8 @@ MARTS = (
     "consent_events",
     "reconciliation",
 )
+LOADED = ("sms_messages", "swell_messages")
+PLACE = "path/to/tap-medchat-swell/dbt"  # in the README
 EMPTY_WITHOUT_TIMES = ("response_times", "daily_metrics", "reconciliation")
 
 
@@ -123,6 +126,7 @@ class Warehouse:
     raw: str
     folder: Path
     url: str
+    dbt: Dbt
     as_of: datetime = AS_OF
     state: Json | None = None
     rows: Rows = field(default_factory=dict)
@@ -144,8 +148,8 @@ class Warehouse:
             again = {row["date"]: row for row in run.records("swell_message_counts")}
             self.rows["swell_message_counts"] = [again.get(row["date"], row) for row in before]
 
-    def dbt(self, *arguments: str, **variables: t.Any) -> None:
-        """Run dbt; every failed test is a failure."""
+    def build(self, command: str, **variables: t.Any) -> None:
+        """Run dbt's run or build."""
         given = {
             "medchat_swell_schema": self.raw,
             "medchat_swell_timezone": RULES.zone,
@@ -156,15 +160,8 @@ class Warehouse:
             "medchat_swell_error_after_hours": 10**6,
             **variables,
         }
-        command = [
-            programs("dbt") / "dbt",
-            *(*arguments, "--target", self.target.removeprefix("target-")),
-            *("--vars", json.dumps(given), "--target-path", self.folder / "target"),
-            *("--log-path", self.folder / "logs"),
-        ]
-        environment = plain_environment() | self.variables
-        done = run_program(command, DBT, environment, seconds=300)
-        assert done.returncode == 0, done.stdout[-6000:]
+        options = ("--target", self.target.removeprefix("target-"), "--vars", json.dumps(given))
+        self.dbt.run(command, *options, folder=DBT, output=self.folder, **self.variables)
 
     def page(self) -> Page:
         """The page about what dbt built."""
@@ -175,7 +172,7 @@ class Warehouse:
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
-def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path, dbt: Dbt) -> Warehouse:
     if request.param == "duckdb":
         file = tmp_path / "warehouse.duckdb"
         return Warehouse(
@@ -186,6 +183,7 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
             "raw",
             tmp_path,
             str(file),
+            dbt,
         )
     server: PostgreSQL = request.getfixturevalue("postgres")
     names = {schema: f"{schema}_{abs(hash(tmp_path.name))}" for schema in ("raw", "models")}
@@ -202,6 +200,7 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
         names["raw"],
         tmp_path,
         f"postgresql://tap@127.0.0.1:{server.port}/postgres",
+        dbt,
     )
 
 
@@ -244,13 +243,13 @@ def test_raw_data_in_full_and_after_late_changes(warehouse: Warehouse) -> None:
         clinic = next(iter(warehouse.rows["sms_messages"]))
         numbers = {clinic["sender_phone_number"], clinic["recipient_phone_number"]}
         locations = {"1": "North", **dict.fromkeys(numbers, "It's the front desk")}
-        warehouse.dbt("run", medchat_swell_locations=locations)
+        warehouse.build("run", medchat_swell_locations=locations)
         assert_marts(warehouse, replace(RULES, locations=locations))
 
         let_things_happen(dataset)
         warehouse.load(sandbox, *STREAMS, **flattened)
-        warehouse.dbt("build")
-        marts = assert_marts(warehouse, RULES)
+        warehouse.build("build", medchat_swell_locations=locations)
+        marts = assert_marts(warehouse, replace(RULES, locations=locations))
         assert_columns_are_described(warehouse)
         assert_page(warehouse.page(), marts)
 
@@ -271,7 +270,7 @@ def test_pseudonymized_in_autumn_with_hours_by_location(warehouse: Warehouse) ->
     daily = dict.fromkeys(map(str.lower, calendar.day_name), "00:30-23:30")
     own = {"timezone": east, "business_hours": daily, "days_off": []}
     day_off = (AS_OF + AUTUMN - timedelta(days=22)).date()
-    warehouse.dbt(
+    warehouse.build(
         "run",
         medchat_swell_days_off=[day_off.isoformat()],
         medchat_swell_location_hours={"1": own, **{key: {"timezone": south} for key in clinics}},
@@ -295,7 +294,7 @@ def test_safe_harbor(warehouse: Warehouse) -> None:
     with Sandbox(history()) as sandbox:
         profile = {"privacy_profile": "safe_harbor", "pseudonym_key": KEY}
         warehouse.load(sandbox, *streams, **profile)
-    warehouse.dbt("build")
+    warehouse.build("build")
     kept = {stream: rows if stream in streams else [] for stream, rows in warehouse.rows.items()}
     # Without times, nobody knows what is still to be sent.
     expected = Marts(kept, replace(RULES, as_of=AS_OF + timedelta(days=10)))
@@ -331,3 +330,36 @@ def test_no_page_without_marts(tmp_path: Path) -> None:
 
 def counted(rows: list[Record], columns: str) -> Counter[tuple[t.Any, ...]]:
     return Counter(tuple(row[column] for column in columns.split()) for row in rows)
+
+
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
+def test_in_another_project_as_the_readme_says(warehouse: Warehouse) -> None:
+    readme = (DBT / "README.md").read_text("utf-8")
+    packages, settings = re.findall(r"```yaml\n((?:packages|vars):.*?)```", readme, re.DOTALL)
+    project = warehouse.folder / "clinic"
+    output = {"type": "duckdb", "path": warehouse.url, "schema": "analytics"}
+    profile = {"clinic": {"target": "dev", "outputs": {"dev": output}}}
+    project.mkdir()
+    given = f"{settings}    medchat_swell_as_of: {AS_OF.isoformat(' ')}\n"
+    (project / "packages.yml").write_text(packages.replace(PLACE, str(DBT)))
+    (project / "dbt_project.yml").write_text(f"name: clinic\nprofile: clinic\n{given}")
+    (project / "profiles.yml").write_text(yaml.safe_dump(profile))
+    warehouse.config["default_target_schema"] = "tap_medchat_swell"
+    with Sandbox(history()) as sandbox:
+        warehouse.load(sandbox, *STREAMS)
+
+    for command in readme_commands(readme):
+        warehouse.dbt.run(*command, folder=project, output=warehouse.folder)
+
+    messages = warehouse.rows_of("analytics", "medchat_swell__messages")
+    loaded = [row for name in LOADED for row in warehouse.rows[name]]
+    assert {row["message_id"] for row in messages} == {str(row["id"]) for row in loaded}
+    zone = yaml.safe_load(settings)["vars"]["medchat_swell"]["medchat_swell_timezone"]
+    rules = replace(RULES, zone=zone)
+    assert all(row["sent_at_local"] == rules.local(row["sent_at"]) for row in messages)
+    assert warehouse.rows_of("analytics_staging", "stg_medchat_swell__sms_chats")
+
+
+def readme_commands(readme: str) -> list[list[str]]:
+    [line] = re.findall(r"`(dbt deps && .*?)`", readme)
+    return [command.split()[1:] for command in line.split(" && ")]

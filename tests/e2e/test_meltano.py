@@ -25,9 +25,13 @@ if t.TYPE_CHECKING:
 
 
 def full_and_incremental(
-    project: MeltanoProject, target: str, rows_of: Callable[[str], list[Record]], *losses: Loss
+    project: MeltanoProject,
+    target: str,
+    nightly: tuple[str, ...],
+    rows_of: Callable[..., list[Record]],
+    *losses: Loss,
 ) -> tuple[str, str]:
-    """The logs of both runs; what the target holds after each is compared."""
+    """The logs of both runs; what the target holds after each is compared, and what dbt made."""
     dataset = history()
     with Sandbox(dataset) as sandbox:
         project.point_at(sandbox, "tap-medchat-swell", medchat_page_size=10, medchat_window_pages=1)
@@ -35,8 +39,13 @@ def full_and_incremental(
         assert_held(rows_of, sandbox, losses)
 
         let_things_happen(dataset)
-        incremental = project.meltano("run", "tap-medchat-swell", target)
+        incremental = project.meltano("run", *nightly)
         assert_held(rows_of, sandbox, losses)
+        truth = rows_held(sandbox)
+    messages = rows_of("medchat_swell__messages", "medchat_swell")
+    loaded = [row for name in ("sms_messages", "swell_messages") for row in truth[name]]
+    assert {row["message_id"] for row in messages} == {str(row["id"]) for row in loaded}
+    assert len(messages) == len(loaded)
     return full, incremental
 
 
@@ -51,8 +60,14 @@ def test_duckdb(project: MeltanoProject, tmp_path: Path) -> None:
     file = tmp_path / "warehouse.duckdb"
     project.variables["TARGET_DUCKDB_FILEPATH"] = str(file)
 
+    project.variables["DBT_DUCKDB_FILEPATH"] = str(file)
+
     full, incremental = full_and_incremental(
-        project, "target-duckdb", lambda table: duckdb_table(file, SCHEMA, table), EMPTY_IS_NULL
+        project,
+        "target-duckdb",
+        ("nightly",),
+        lambda table, schema=SCHEMA: duckdb_table(file, schema, table),
+        EMPTY_IS_NULL,
     )
 
     assert rows_loaded(incremental) < rows_loaded(full) / 3
@@ -73,7 +88,11 @@ def test_postgres(project: MeltanoProject, postgres: PostgreSQL) -> None:
         "TARGET_POSTGRES_DATABASE": "postgres",
     }
 
-    full_and_incremental(project, "target-postgres", postgres.rows)
+    for name in ("HOST", "PORT", "USER", "PASSWORD", "DATABASE"):
+        project.variables[f"DBT_POSTGRES_{name}"] = project.variables[f"TARGET_POSTGRES_{name}"]
+    nightly = ("tap-medchat-swell", "target-postgres", "dbt-postgres:build")
+
+    full_and_incremental(project, "target-postgres", nightly, postgres.rows)
 
 
 @pytest.fixture

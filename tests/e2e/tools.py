@@ -96,7 +96,7 @@ class MeltanoProject:
             "NO_COLOR": "1",
         }
         command = [programs("meltano") / "meltano", *arguments]
-        done = run_program(command, self.folder, environment, seconds=120)
+        done = run_program(command, self.folder, environment, seconds=600)
         assert done.returncode == code, done.stdout[-6000:]
         assert "Unknown setting" not in done.stdout, "variables that Meltano sets are known"
         return done.stdout
@@ -249,6 +249,49 @@ class S3:
         """End the server."""
         self._server.terminate()
         self._server.wait(20)
+
+
+NO_STATISTICS = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+
+
+class Dbt:
+    """A process that has dbt loaded, and forks for each run."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                programs("dbt") / "python",
+                "-W",
+                "ignore",
+                Path(__file__).with_name("dbt_process.py"),
+            ],
+            cwd=ROOT / "dbt",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env=plain_environment() | NO_STATISTICS,
+        )
+
+    def run(self, *arguments: object, folder: Path, output: Path, **variables: str) -> str:
+        """Run dbt in a folder; returns what it says. Every failed test is a failure."""
+        given = {"DBT_TARGET_PATH": str(output / "target"), "DBT_LOG_PATH": str(output / "logs")}
+        job = {
+            "arguments": [str(argument) for argument in arguments],
+            "folder": str(folder),
+            "environment": plain_environment() | NO_STATISTICS | given | variables,
+            "output": str(output / "dbt.txt"),
+        }
+        assert self._process.stdin
+        assert self._process.stdout
+        print(json.dumps(job), file=self._process.stdin, flush=True)
+        code = self._process.stdout.readline().strip()
+        said = (output / "dbt.txt").read_text("utf-8")
+        assert code == "0", said[-6000:]
+        return said
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.communicate(timeout=120)
 
 
 def check_tap(messages: bytes) -> str:
