@@ -90,8 +90,8 @@ class _Task:
 
     steps: Generator[Fetch | Emit | Start, t.Any, None]
     wanted: Fetch | None = None  # None: it can go on
-    pages: dict[Request, t.Any] = field(default_factory=dict)
-    asked: set[Request] = field(default_factory=set)
+    pages: dict[str, t.Any] = field(default_factory=dict)  # by the request's URL
+    asked: set[str] = field(default_factory=set)
     output: deque[Emit] = field(default_factory=deque)
     done: bool = False
     error: Exception | None = None
@@ -101,9 +101,9 @@ class _Task:
         while not self.done:
             page = None
             if self.wanted is not None:
-                if self.wanted.request not in self.pages:
+                if self.wanted.request.url not in self.pages:
                     return None
-                page = self.pages.pop(self.wanted.request)
+                page = self.pages.pop(self.wanted.request.url)
                 self.wanted = None
             value = self._resume(page)
             if value is not None:
@@ -121,16 +121,16 @@ class _Task:
             if not isinstance(step, Fetch):
                 return step
             self.wanted = step
-            likely = {step.request, *step.ahead}
+            likely = {request.url for request in (step.request, *step.ahead)}
             self.asked &= likely  # an answer to anything else is dropped
-            self.pages = {key: page for key, page in self.pages.items() if key in likely}
+            self.pages = {url: page for url, page in self.pages.items() if url in likely}
         return None
 
     def requests(self) -> Iterator[Request]:
         """What to ask for, the most urgent first."""
         if self.wanted is not None:
             for request in (self.wanted.request, *self.wanted.ahead):
-                if request not in self.asked and request not in self.pages:
+                if request.url not in self.asked and request.url not in self.pages:
                     yield request
 
     def buffered_bytes(self) -> int:
@@ -140,9 +140,9 @@ class _Task:
 
     def take(self, request: Request, page: t.Any) -> None:
         """Keep an answer, if it is still wanted."""
-        if request in self.asked:
-            self.asked.discard(request)
-            self.pages[request] = page
+        if request.url in self.asked:
+            self.asked.discard(request.url)
+            self.pages[request.url] = page
 
 
 class _Workers:
@@ -167,7 +167,7 @@ class _Workers:
 
     def submit(self, job: _Job) -> None:
         """Fetch a page; its answer comes with the next ones."""
-        job.task.asked.add(job.request)
+        job.task.asked.add(job.request.url)
         self.in_flight += 1
         if self._threads < min(self.count, self.in_flight):
             self._threads += 1
@@ -251,7 +251,7 @@ class _Chain:
             if self.workers.capacity <= 0:
                 return
             is_needed_now = task is self.tasks[0] if self.tasks else True
-            is_needed_now &= task.wanted is not None and request == task.wanted.request
+            is_needed_now &= task.wanted is not None and request is task.wanted.request
             if is_needed_now or self._has_memory():
                 self.workers.submit(_Job(self, task, request))
 

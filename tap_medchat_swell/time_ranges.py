@@ -75,6 +75,7 @@ def plan_days(first: date, last: date, days: int) -> Iterator[DayRange]:
         first = end
 
 
+@functools.lru_cache(64)  # each window asks for many pages
 def literal(second: int) -> str:
     """A second as OData filters take it: bare, with Z (M11)."""
     return from_epoch(second).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -16,7 +16,8 @@ import msgspec
 UTC = timezone.utc
 _ENCODER = msgspec.json.Encoder()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLIS_WIDTH = len("2022-12-01T20:40:50.123Z")
+# By their separators, the usual forms of UTC: how much of the text stays, and what follows it.
+_USUAL = {"--T::": (19, ".000000Z"), "--T::Z": (19, ".000000Z"), "--T::.": (23, "000Z")}
 _SHAPE = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))?)?"
     r"\s*(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?",
@@ -101,11 +102,21 @@ def format_timestamp(instant: datetime) -> str:
     return f"{text}Z" if text[19] == "." else f"{text[:19]}.000000Z"
 
 
+def _is_valid(naive: str) -> bool:
+    try:
+        return datetime.fromisoformat(naive).tzinfo is None and naive[11:13] != "24"
+    except ValueError:
+        return False
+
+
 def normalize_timestamp(text: object) -> str | None:
     """The fixed-width form of a date-time; None for anything else."""
+    if isinstance(text, str) and (usual := _USUAL.get(text[4:20:3])):
+        width, end = usual
+        head = text[:width]
+        if len(head) == width and text[width:] in {"", "Z"} and _is_valid(head):
+            return head + end
     instant = _read(text, UTC)
-    if instant and isinstance(text, str) and text[10:24:13] == "TZ" and len(text) == _MILLIS_WIDTH:
-        return f"{text[:-1]}000Z"  # milliseconds, as most vendors write them
     try:
         return format_timestamp(instant) if instant else None
     except OverflowError:  # at the ends of the calendar

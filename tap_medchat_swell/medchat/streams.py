@@ -83,7 +83,8 @@ class ChildStream(MedChatStream):
         for row, row_id in self.children.rows(chat):
             record = self.rows.record(row)
             record["id"] = row_id
-            record["sms_chat_id"] = chat.id
+            if "sms_chat_id" in record:
+                record["sms_chat_id"] = chat.id
             records.append(record)
         return records
 

@@ -65,13 +65,16 @@ class Profile(t.NamedTuple):
     schema: Json
 
 
-def _finisher(steps: Sequence[Step]) -> Callable[[Row], Row]:
-    """Makes the written record of a mapped one: what is kept, then what is changed."""
+def _finisher(steps: Sequence[Step], *, only_adds: bool = False) -> Callable[[Row], Row]:
+    """Makes the written record of a mapped one: what is kept, then what is changed.
+
+    `only_adds`: the mapped record has nothing but what is kept, so that it need not be copied.
+    """
     kept = [target for _, target, change in steps if change is None]
     changed = [(source, target, change) for source, target, change in steps if change is not None]
 
     def finish(record: Row) -> Row:
-        finished = {name: record[name] for name in kept}
+        finished = record if only_adds else {name: record[name] for name in kept}
         for source, target, change in changed:
             value = record[source]
             finished[target] = None if value is None else change(value)
@@ -115,8 +118,11 @@ def compile_profile(
     schema = {**selected, "properties": {step[1]: definition for step, definition in columns}}
     steps = [step for step, _ in columns]
     is_same = all(change is None for _, _, change in steps)
-    finish = None if is_same else _finisher(steps)
-    return Profile(frozenset(source for source, _, _ in steps), finish, schema)
+    sources = frozenset(source for source, _, _ in steps)
+    kept = {target for _, target, change in steps if change is None}
+    only_adds = options.privacy_profile == "none" and sources == kept
+    finish = None if is_same else _finisher(steps, only_adds=only_adds)
+    return Profile(sources, finish, schema)
 
 
 def _is_changed(column: tuple[Step, Json]) -> bool:

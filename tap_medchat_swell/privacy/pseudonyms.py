@@ -7,7 +7,7 @@ it is written.
 from __future__ import annotations
 
 import functools
-import hmac
+import hashlib
 import json
 import re
 import typing as t
@@ -20,15 +20,29 @@ Code = t.Callable[[t.Any], str | None]
 CACHED = 10_000  # pseudonyms remembered per kind: parsing a phone number takes most of the time
 CACHED_IDS = 100  # a chat's messages come together
 SURROGATE_LENGTH = 32
+BLOCK = 64  # bytes, of SHA-256
 # What most numbers look like; parsing them takes fifty times as long, and gives the same.
 _NORTH_AMERICAN = re.compile(
     r"(?:\+?1[ .-]?)?\(?([2-9]\d\d)\)?[ .-]?(\d{3})[ .-]?(\d{4})", re.ASCII
 )
 
 
-def keyed_hash(key: bytes, message: bytes) -> str:
-    """HMAC-SHA-256 (RFC 2104)."""
-    return hmac.digest(key, message, "sha256").hex()
+def keyed_hash(key: bytes) -> Callable[[bytes], str]:
+    """HMAC-SHA-256 (RFC 2104) in hex, under one key.
+
+    The key's own part is hashed once: `hmac` does that for each message, which takes five times
+    as long.
+    """
+    block = (hashlib.sha256(key).digest() if len(key) > BLOCK else key).ljust(BLOCK, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+
+    def code(message: bytes) -> str:
+        inside, result = inner.copy(), outer.copy()
+        inside.update(message)
+        result.update(inside.digest())
+        return result.hexdigest()
+
+    return code
 
 
 def normalize_name(text: str) -> str:
@@ -78,12 +92,12 @@ def pseudonymizers(key: str, region: str) -> dict[str, Code]:
 
 
 def _pseudonymizer(key: str, kind: str, normalize: Callable[[str], str]) -> Code:
-    secret = key.encode()
+    code = keyed_hash(key.encode())
 
     @functools.lru_cache(CACHED)
     def of_text(text: str) -> str | None:
         form = normalize(text)
-        return keyed_hash(secret, _message(kind, form)) if form else None
+        return code(_message(kind, form)) if form else None
 
     def pseudonym(value: t.Any) -> str | None:
         if value is None:
@@ -95,13 +109,13 @@ def _pseudonymizer(key: str, kind: str, normalize: Callable[[str], str]) -> Code
 
 def surrogate(key: str, *scope: str) -> Code:
     """A function that gives an ID of this scope its surrogate; null for null."""
-    secret, prefix = key.encode(), _message("surrogate", *scope, "")
+    code, prefix = keyed_hash(key.encode()), _message("surrogate", *scope, "")
 
     @functools.lru_cache(CACHED_IDS)
     def of_id(value: t.Any) -> str | None:
         if value is None:
             return None
-        return keyed_hash(secret, prefix + _message(str(value)))[:SURROGATE_LENGTH]
+        return code(prefix + _message(str(value)))[:SURROGATE_LENGTH]
 
     return of_id
 

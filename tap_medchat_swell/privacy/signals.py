@@ -30,7 +30,7 @@ _LINK = re.compile(
     re.IGNORECASE,
 )
 # Most texts hold none of these, and need no closer look.
-_DOT = re.compile(r"\w\.\w")
+_DOT = re.compile(r"\.\w")
 _STEMS = (
     *("stop", "subscri", "opt", "remove me", "take me off", "alone", "quit", "cease"),
     *("don", "do not", "never", "no ", "dej", "parar", "alto"),
@@ -76,7 +76,7 @@ def opt_in_keyword(text: str) -> str | None:
 def opt_out_likely(text: str) -> bool:
     """Whether the wording, which is no keyword alone, seems to ask for no more messages."""
     lower = text.lower()
-    if not any(stem in lower for stem in _STEMS) or opt_out_keyword(text):
+    if not any(map(lower.__contains__, _STEMS)) or opt_out_keyword(text):
         return False
     words = _words(text)
     return bool(_LIKELY.search(words)) and not _NOTICE.search(words)
@@ -84,7 +84,7 @@ def opt_out_likely(text: str) -> bool:
 
 def has_link(text: str) -> bool:
     """Whether the text contains a web address, with or without https://."""
-    return "." in text and bool(_DOT.search(text) and _LINK.search(text))
+    return bool(_DOT.search(text) and _LINK.search(text))
 
 
 # The columns, each made of the column `text` unless that is null.

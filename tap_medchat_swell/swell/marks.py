@@ -22,9 +22,9 @@ class Marks:
         mark = mark or 1
         slots, mask = self._slots, len(self._slots) - 1
         place = mark & mask
-        while slots[place] not in {0, mark}:
+        while (found := slots[place]) and found != mark:
             place = (place + 1) & mask
-        if slots[place]:
+        if found:
             return False
         slots[place] = mark
         self._count += 1

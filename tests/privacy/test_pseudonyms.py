@@ -85,7 +85,14 @@ def by_hand(kind: str, form: str) -> str:
     ],
 )
 def test_rfc_4231(key: bytes, data: bytes, digest: str) -> None:
-    assert keyed_hash(key, data) == digest
+    assert keyed_hash(key)(data) == digest
+
+
+@given(st.binary(max_size=200), st.lists(st.binary(max_size=200), max_size=3))
+def test_one_key_for_many_messages(key: bytes, messages: list[bytes]) -> None:
+    code = keyed_hash(key)
+
+    assert [*map(code, messages)] == [hmac.new(key, m, "sha256").hexdigest() for m in messages]
 
 
 @pytest.mark.parametrize("spelling", [*SPELLINGS, 2175550199])

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tap_medchat_swell.timestamps import (
@@ -34,6 +34,7 @@ FORMS = [
     ("2022-12-01T20:40:50-07", "2022-12-02T03:40:50.000000Z"),
     ("2022-12-01T20:40Z", "2022-12-01T20:40:00.000000Z"),
     ("2022-12-01 20:40:50", "2022-12-01T20:40:50.000000Z"),
+    ("2022-12-01T20:40:50.123", "2022-12-01T20:40:50.123000Z"),
     ("2022-12-01 20:40:50 UTC", "2022-12-01T20:40:50.000000Z"),
     ("2022-12-01 20:40:50,25", "2022-12-01T20:40:50.250000Z"),
     ("2022-12-01", "2022-12-01T00:00:00.000000Z"),
@@ -51,6 +52,9 @@ NO_INSTANTS = [
     "2022-12-01T20:60:00Z",
     "2022-12-01T20:40:50+25:00",
     "2022-12-01T20:40:50ZZ",
+    "2022-12-01T20:40:50.123ZZ",
+    "2022-02-29T00:00:00.000Z",
+    "2022-12-01T24:00:00.001Z",
     "2022-12-01T20:40:50.12x4Z",
     "2022-12-01T20:40:5Z",
     "20221201T204050Z",
@@ -116,6 +120,8 @@ def test_what_isoformat_writes_is_read(naive: datetime, minutes: int, separator:
 
 
 @given(st.text(alphabet="0123456789-T :.Z+", max_size=30))
+@example("2022-12-01T20:40:50.+07")
+@example("2022-W48-4T20:40:50.123Z")
 def test_both_ways_agree_on_any_text(text: str) -> None:
     instant = parse_timestamp(text)
 

@@ -200,6 +200,16 @@ def test_keys_that_the_catalog_lacks(config: Config, given: list[str] | None) ->
     assert sync(config, run.state, catalog).records("sms_chats") == []
 
 
+@pytest.mark.parametrize("stream", ["sms_messages", "sms_memberships"])
+def test_a_chat_id_that_is_deselected(config: Config, stream: str) -> None:
+    catalog = select(discover(config), {stream: True}, {f"{stream}.sms_chat_id": False})
+
+    records = sync(config, catalog=catalog).records(stream)
+
+    assert records
+    assert not any("sms_chat_id" in record for record in records)
+
+
 def test_a_deselected_field(config: Config) -> None:
     fields = {"sms_messages.text": False, "sms_chats.additional_properties": False}
     catalog = select(discover(config), {}, fields)
