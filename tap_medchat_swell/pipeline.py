@@ -10,6 +10,7 @@ are accepted. Scans of one vendor share its workers; all scans run at the same t
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import typing as t
@@ -259,13 +260,13 @@ class _Chain:
         failed = next((task for task in self.tasks if task.error), None)
         tasks = list(self.tasks)
         for task in tasks[:1]:
-            yield from ((task, request) for request in [*task.requests()][:1])
+            yield from ((task, request) for request in itertools.islice(task.requests(), 1))
         if failed is None:
-            yield from ((self.plan, request) for request in [*self.plan.requests()])
+            yield from ((self.plan, request) for request in self.plan.requests())
         for task in tasks:
             if task is failed:
                 return
-            yield from ((task, request) for request in [*task.requests()])
+            yield from ((task, request) for request in task.requests())
 
     def _has_memory(self) -> bool:
         buffered = sum(task.buffered_bytes() for task in self.tasks)

@@ -42,43 +42,27 @@ FORBIDDEN = 403
 
 
 class MedChatStream(VendorStream):
-    """A stream of the scan."""
+    """A stream of the scan: the chats, or a collection that `$expand` adds to them.
+
+    Records of a collection are flat, and carry their chat's id.
+    """
 
     vendor = "MedChat"
     primary_keys = ("id",)
     replication_key = "created_date_time"
     expand = ""
-    children: ChildRows | None = None
+
+    @cached_property
+    def children(self) -> ChildRows | None:
+        """The collection's rows and what is known of them; None for the chats."""
+        if not self.expand:
+            return None
+        return ChildRows(self.expand, *self.ids, derive=key_maker(self.run.options))
 
     def records_of(self, chat: Chat) -> list[Row]:
         """The stream's records in a chat's row."""
-        raise NotImplementedError
-
-
-class SmsChats(MedChatStream):
-    """Chats themselves."""
-
-    name = "sms_chats"
-    ids = CHAT_IDS
-
-    @override
-    def records_of(self, chat: Chat) -> list[Row]:
-        record = self.rows.record(chat.row)
-        record["id"] = chat.id
-        return [record]
-
-
-class ChildStream(MedChatStream):
-    """A collection that `$expand` adds, as flat records that carry their chat's id."""
-
-    @cached_property
-    @override
-    def children(self) -> ChildRows:  # type: ignore[override] # ty: ignore
-        """The collection's rows and what is known of them."""
-        return ChildRows(self.expand, *self.ids, derive=key_maker(self.run.options))
-
-    @override
-    def records_of(self, chat: Chat) -> list[Row]:
+        if self.children is None:
+            return [self.rows.record(chat.row) | {"id": chat.id}]
         records = []
         for row, row_id in self.children.rows(chat):
             record = self.rows.record(row)
@@ -89,7 +73,14 @@ class ChildStream(MedChatStream):
         return records
 
 
-class SmsMessages(ChildStream):
+class SmsChats(MedChatStream):
+    """Chats themselves."""
+
+    name = "sms_chats"
+    ids = CHAT_IDS
+
+
+class SmsMessages(MedChatStream):
     """Messages."""
 
     name = "sms_messages"
@@ -97,7 +88,7 @@ class SmsMessages(ChildStream):
     ids = ("id", "messageId", "smsMessageId")
 
 
-class SmsMemberships(ChildStream):
+class SmsMemberships(MedChatStream):
     """Memberships: who takes part in a chat."""
 
     name = "sms_memberships"
@@ -106,7 +97,7 @@ class SmsMemberships(ChildStream):
     ids = ("id", "membershipId", "smsMembershipId")
 
 
-class SmsTextBotExecutions(ChildStream):
+class SmsTextBotExecutions(MedChatStream):
     """Executions of text bots under a chat."""
 
     name = "sms_text_bot_executions"
