@@ -386,6 +386,16 @@ def _dates(chats: Chats) -> Seen:
     return Seen(f"{len(found)} dates{nulls}", f"{' or '.join(zones)}; {span} fraction digits")
 
 
+def _undated(chats: Chats) -> Seen:
+    rows = chats.send(chats.api.undated()).page.rows
+    if not rows:
+        return Seen("no chats", "none")
+    if any(chats.times(rows)):
+        raise Unclear("chats with a date")
+    meaning = "The tap does not read them: MedChat has them in no range of dates."
+    return Seen("a chat", "some", meaning, "warning")
+
+
 def _count(chats: Chats) -> Seen:
     if chats.total is None and chats.skips:
         low, high = FEW, 4 * (chats.cap or LARGEST)
@@ -429,5 +439,6 @@ QUESTIONS = [
     *CASINGS,
     *IDS,
     Question("form of dates (M10)", "CreatedDateTime of all chats", _dates),
+    Question("chats without a date (M10)", "CreatedDateTime eq null", _undated),
     Question("number of chats", "$skip past the end", _count),
 ]

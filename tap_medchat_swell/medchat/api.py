@@ -95,6 +95,11 @@ class MedChatApi:
         url = f"{self.url}?{self._query(time, 1, 0, is_filtered=False)}"
         return Request(url, f"any chat of {time}", self._page)
 
+    def undated(self) -> Request:
+        """A chat of no range, as no comparison with null is true on real OData servers (M10)."""
+        url = f"{self.url}?$filter={CREATED}%20eq%20null&$top=1&$skip=0"
+        return Request(url, "chats without a date", self._page)
+
     def ask(  # noqa: PLR0913 - one parameter per query option
         self,
         time: TimeRange,

@@ -96,6 +96,7 @@ MEDCHAT: list[tuple[dict[str, t.Any], dict[str, str]]] = [
             "order of chats (M6)": "the same each time",
             "$skip (M5)": "obeyed",
             "$filter (M19)": "obeyed",
+            "chats without a date (M10)": "none",
             "key casing without $expand (M2)": "camelCase",
             "id of sms_messages (M14)": "id",
             "form of dates (M10)": "Z; 3 fraction digits",
@@ -550,6 +551,19 @@ def test_the_token_in_the_header_alone(vendors: Sandbox, monkeypatch: pytest.Mon
     assert check["works"]
     assert urls
     assert not [url for url in urls if "token" in url]
+
+
+@pytest.mark.parametrize(
+    ("created", "reading"), [(None, "some"), ("2024-01-01T00:00:00Z", "could not tell")]
+)
+def test_chats_without_a_date(vendors: Sandbox, created: str | None, reading: str) -> None:
+    body = json.dumps([{"id": "a", "createdDateTime": created}])
+    vendors.faults.add(Fault("status", status=200, body=body, where="eq%20null"))
+
+    check = check_medchat(vendors)
+
+    assert readings(check)["chats without a date (M10)"] == reading
+    assert check["works"]
 
 
 def test_an_empty_account_works_and_says_so() -> None:
