@@ -149,7 +149,7 @@ def page(found: dict[str, list[Row]]) -> str:
     return Template(TEMPLATE.read_text("utf-8")).substitute(
         period=period,
         tiles="".join(tiles(found)),
-        sections="".join("".join(section(found)) for section in sections),
+        sections="".join(f"{''.join(section(found))}</section>" for section in sections),
     )
 
 
@@ -189,7 +189,6 @@ def messages(found: dict[str, list[Row]]) -> Iterator[str]:
         is_known = any(row["is_known"] for row in own)
         rows.append((vendor, received, sent, total(own, "automated") if is_known else "not known"))
     yield table(("vendor", "received", "sent", "of these automated"), rows)
-    yield "</section>"
 
 
 def day_chart(bars: list[Row], vendor: str) -> alt.Chart:
@@ -248,7 +247,6 @@ def response_times(found: dict[str, list[Row]]) -> Iterator[str]:
     ]
     heads = "location", "vendor", "waits", "waiting", "median", "90 %", "in business hours"
     yield table(heads, cells)
-    yield "</section>"
 
 
 def location_chart(rows: list[Row]) -> alt.LayerChart:
@@ -300,7 +298,6 @@ def hours(found: dict[str, list[Row]]) -> Iterator[str]:
         busiest = own.index(max(own))
         rows.append((name, sum(own), sum(own[8:17]), span(busiest) if any(own) else ""))
     yield table(("weekday", "received", "8:00 to 17:00", "busiest hour"), rows if counts else [])
-    yield "</section>"
 
 
 def span(hour: int) -> str:
@@ -355,7 +352,6 @@ def waiting(found: dict[str, list[Row]]) -> Iterator[str]:
         (age, *(ages[vendor, age] for vendor in VENDORS.values())) for age in AGES
     ]
     yield table(("waiting", *VENDORS.values()), rows if ages else [])
-    yield "</section>"
 
 
 def age_chart(ages: Counter[tuple[str, str]]) -> alt.Chart:
@@ -402,7 +398,6 @@ def opt_outs(found: dict[str, list[Row]]) -> Iterator[str]:
         for name, own in by_vendor(found["days"])
     ]
     yield table(("vendor", "opt-outs", "opt-ins", "contacts opted out now"), rows)
-    yield "</section>"
 
 
 def week_chart(weeks: Counter[tuple[date, str]]) -> alt.Chart:

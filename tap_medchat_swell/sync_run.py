@@ -65,12 +65,21 @@ def _save(report: dict[str, t.Any], path: str, logger: logging.Logger) -> None:
             logger.warning("The report cannot be written to report_path: %s.", why)
 
 
+def _new_head(tap: Tap | type[Tap]) -> dict[str, t.Any]:
+    """What a report says first of a run that begins now."""
+    return {
+        "run_id": str(uuid.uuid4()),
+        "started_at": now(),
+        "tap_version": tap.plugin_version,
+    }
+
+
 @contextlib.contextmanager
 def refusals_reported(
     tap: type[Tap], config: Mapping[str, t.Any], *, is_run: bool
 ) -> Generator[None]:
     """Report a run that is refused before it begins, whatever its configuration holds."""
-    started = now()
+    head = _new_head(tap)
     try:
         yield
     except Exception as error:
@@ -78,13 +87,7 @@ def refusals_reported(
             texts = {
                 name: value.strip() for name, value in config.items() if isinstance(value, str)
             }
-            head = {
-                "run_id": str(uuid.uuid4()),
-                "started_at": started,
-                "tap_version": tap.plugin_version,
-                "account_name": texts.get("account_name") or "default",
-                "until": None,
-            }
+            head |= {"account_name": texts.get("account_name") or "default", "until": None}
             # A variable that cannot be read keeps all others from being part of `config`.
             path = texts.get("report_path") or os.environ.get(f"{ENV_PREFIX}REPORT_PATH", "")
             _tell(run_report.build((), {}, {}, error, head), path.strip(), tap.logger)
@@ -105,7 +108,7 @@ class SyncRun:
         self._already_read: set[str] = set()
         self._running: list[VendorScan] = []
         self._show_progress: Callable[[], None] = lambda: None
-        self._head = {"run_id": str(uuid.uuid4()), "started_at": now()}
+        self._head = _new_head(tap)
 
     @cached_property
     def options(self) -> Options:
@@ -188,7 +191,7 @@ class SyncRun:
         """Write a row of sync_windows, if that is selected."""
         stream = self.tap.streams.get(SyncWindows.name)
         if isinstance(stream, SyncWindows) and stream.selected:
-            head = {"run_id": self._head["run_id"], "tap_version": self.tap.plugin_version}
+            head = {name: self._head[name] for name in ("run_id", "tap_version")}
             stream.add(head | row)
 
     def note_failure(self, streams: Sequence[VendorStream], error: Exception) -> None:
@@ -246,7 +249,6 @@ class SyncRun:
     def _make_report(self, ended_by: BaseException | None) -> dict[str, t.Any]:
         head = {
             **self._head,
-            "tap_version": self.tap.plugin_version,
             "account_name": self.options.account_name,
             "until": self.options.end_date,
         }

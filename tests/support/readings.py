@@ -118,6 +118,16 @@ class Readings:
             assert _is_at_its_start(bookmarks.get(stream, {})), bookmarks
         return run
 
+    def waits(self, form: t.Literal["seconds", "date", "reset"]) -> None:
+        """Check that a 429 is obeyed, in whatever form it asks for two seconds."""
+        fault = Fault("rate_limited", after=2, retry_after=2, retry_after_form=form)
+        run = self.run({"max_concurrency": 1}, fault, hurry=False)
+        assert run.code == 0
+        limited = next(request for request in self.requests if request.fault)
+        after = next(request for request in self.requests if request.number > limited.number)
+        # An HTTP date has whole seconds.
+        assert after.started - limited.started > 0.9
+
 
 def _is_at_its_start(bookmark: dict[str, t.Any]) -> bool:
     has_read_windows = any(window[2] for window in bookmark.get("windows", ()))

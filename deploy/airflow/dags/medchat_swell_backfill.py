@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import typing as t
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from airflow.sdk import Param, dag, get_current_context, task
 from medchat_swell_runs import deployment, parts
-
-AT_ONCE = int(deployment.variable("AT_ONCE", "4"))
-RETRIES = int(deployment.variable("RETRIES", "2"))
-RETRY_DELAY = timedelta(seconds=int(deployment.variable("RETRY_SECONDS", "300")))
 
 
 @dag(
@@ -39,12 +35,7 @@ def medchat_swell_backfill() -> None:
         count = params["parts"] or parts.suggested_count(deployment.check(account))
         return parts.plan(account, start, params["end"], count)
 
-    @task(
-        max_active_tis_per_dag=AT_ONCE,
-        retries=RETRIES,
-        retry_delay=RETRY_DELAY,
-        map_index_template="{{ part }}",
-    )
+    @task(map_index_template="{{ part }}", **deployment.LIMITS)
     def read(part: parts.Part) -> None:
         context: t.Any = get_current_context()
         context["part"] = part["state_name"]

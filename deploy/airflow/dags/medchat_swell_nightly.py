@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import typing as t
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 from medchat_swell_runs import deployment
 from medchat_swell_runs.report import is_complete, table
-
-AT_ONCE = int(deployment.variable("AT_ONCE", "4"))  # accounts: the cap on both vendors
-RETRIES = int(deployment.variable("RETRIES", "2"))
-RETRY_DELAY = timedelta(seconds=int(deployment.variable("RETRY_SECONDS", "300")))
 
 
 @dag(
@@ -28,12 +24,7 @@ def medchat_swell_nightly() -> None:
     def accounts() -> list[str]:
         return deployment.account_names()
 
-    @task(
-        max_active_tis_per_dag=AT_ONCE,
-        retries=RETRIES,
-        retry_delay=RETRY_DELAY,
-        map_index_template="{{ account }}",
-    )
+    @task(map_index_template="{{ account }}", **deployment.LIMITS)
     def load(account: str) -> None:
         context: t.Any = get_current_context()
         if context["dag_run"].run_type == "backfill":  # reads its range again, past the state

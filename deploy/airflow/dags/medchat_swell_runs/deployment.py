@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import typing as t
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import Connection, get_current_context
@@ -23,6 +24,14 @@ CONNECTION = "medchat_swell_{}"  # of an account, or of the target: settings in 
 def variable(name: str, default: str = "") -> str:
     """MEDCHAT_SWELL_<name> of the environment."""
     return os.environ.get(f"MEDCHAT_SWELL_{name}") or default
+
+
+# Of each task that reads: how many at once (the cap on both vendors), and when it is tried again.
+LIMITS: dict[str, t.Any] = {
+    "max_active_tis_per_dag": int(variable("AT_ONCE", "4")),
+    "retries": int(variable("RETRIES", "2")),
+    "retry_delay": timedelta(seconds=int(variable("RETRY_SECONDS", "300"))),
+}
 
 
 def account_names() -> list[str]:
